@@ -1,0 +1,1 @@
+"""Features: scaling, augmentation, splits and projections."""

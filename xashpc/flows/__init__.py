@@ -1,0 +1,1 @@
+"""Flows: builders that expand a campaign into FireWorks."""

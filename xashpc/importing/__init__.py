@@ -1,0 +1,1 @@
+"""Importing: existing spectra become results of the same kind as computed ones."""

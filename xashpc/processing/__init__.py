@@ -1,0 +1,1 @@
+"""Processing: checks, duplicates, grids and averages, with Dask."""

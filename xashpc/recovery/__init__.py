@@ -1,0 +1,1 @@
+"""Recovery: run an engine under custodian and mend what fails."""

@@ -1,0 +1,1 @@
+"""Storage: documents in MongoDB, arrays in zarr, and nothing else that persists."""

@@ -1,0 +1,1 @@
+"""Structures: where they come from, their absorber sites, their labels."""

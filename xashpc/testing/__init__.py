@@ -1,0 +1,1 @@
+"""Conformance suites that engines and models subclass."""
