@@ -1,0 +1,135 @@
+"""A folder with a small real campaign: four perovskites whose FEFF runs take seconds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pymatgen.core import Lattice, Structure
+from ruamel.yaml import YAML
+
+from xashpc.flows.config import CampaignConfig
+from xashpc.flows.workflow import campaign_workflow
+from xashpc.storage import Store, server
+
+# Cubic perovskites SrBO3 with the lattice constants (Angstrom) that literature rounds to. With
+# SCF and FMS radii of 3 A the cluster is BO6 alone: about 4 s a site. SrCoO3 does not converge in
+# 30 iterations, so that one repair is always exercised.
+PEROVSKITES = {"Ti": 3.905, "V": 3.84, "Cr": 3.82, "Co": 3.83}
+DEADLINE_S = 300
+
+
+def perovskite(metal: str) -> Structure:
+    """Cubic SrBO3."""
+    return Structure.from_spacegroup(
+        "Pm-3m",
+        Lattice.cubic(PEROVSKITES[metal]),
+        ["Sr", metal, "O"],
+        [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0]],
+    )
+
+
+@dataclass
+class Site:
+    """The folder of one user."""
+
+    folder: Path
+    config: CampaignConfig
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / self.config.campaign_id
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "XASHPC_RESULTS": str(self.folder / "results"), "CI": "1"}
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "xashpc.cli.main", *arguments]
+
+    def xashpc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Run ``xashpc`` to its end."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr + self.logs()
+        return done
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start ``xashpc`` in a session of its own, as a terminal would."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text()[-3000:] for path in self.results.glob("logs/*.log"))
+
+    def store(self) -> Store:
+        return Store.from_launchpad_file(self.folder / "my_launchpad.yaml")
+
+    @staticmethod
+    def wait_until(
+        condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S
+    ) -> None:
+        """Poll ``condition``; fail the test with ``what`` when it never holds."""
+        end = time.monotonic() + deadline_s
+        while not condition():
+            if time.monotonic() > end:
+                pytest.fail(f"waited {deadline_s:.0f} s for {what}")
+            time.sleep(0.1)
+
+    def engine_pids(self) -> list[int]:
+        """Processes that work in a calculation's folder of this site."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and str(self.folder) in os.readlink(entry / "cwd"):
+                    command = (entry / "cmdline").read_bytes()
+                    if b"feff" in command:
+                        found.append(int(entry.name))
+            except OSError:  # it ended meanwhile, or is not ours
+                continue
+        return found
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A user's folder with structures, a bad file among them, and a workflow file."""
+    structures = tmp_path / "structures"
+    structures.mkdir()
+    for metal in PEROVSKITES:
+        perovskite(metal).to(filename=str(structures / f"Sr{metal}O3.cif"))
+    (structures / "broken.cif").write_text("data_broken\n_cell_length_a oops\n")
+    config = CampaignConfig.from_dict(
+        {
+            "name": "perovskites",
+            "structures": [{"kind": "files", "paths": [str(structures)]}],
+            "absorbers": list(PEROVSKITES),
+            "profile": "fast",
+            "settings": {"scf_radius_angstrom": 3.0, "fms_radius_angstrom": 3.0},
+            "chunk_size": 2,
+            "timeout_s": 120,
+        }
+    )
+    with (tmp_path / "campaign.yaml").open("w") as stream:
+        YAML(typ="safe", pure=True).dump(campaign_workflow(config).to_dict(), stream)
+    yield Site(tmp_path, config)
+    server.stop(tmp_path / "xashpc-data")

@@ -1,0 +1,136 @@
+"""Whole campaigns with real FEFF10, a real database and real processes that are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import xarray
+
+from xashpc.storage import server
+
+pytestmark = [pytest.mark.campaign, pytest.mark.engine, pytest.mark.database]
+
+
+def assert_complete(site) -> None:
+    """Every perovskite computed once, the broken file refused, nothing running, nothing lost."""
+    with site.store() as store:
+        counts = store.count_outcomes(site.config.campaign_id)
+        frame = store.find(campaign=site.config.campaign_id)
+        assert counts["asked"] == len(frame) == frame["key"].nunique() == 4
+        assert counts["remaining"] == 0
+        assert counts["quarantined"] == 0, frame[["name", "status", "reason"]]
+        assert frame.set_index("absorbing_element")["status"]["Co"] == "repaired"
+        assert [refusal["name"] for refusal in store.refusals(site.config.campaign_id)] == [
+            "broken"
+        ]
+    assert not site.engine_pids()
+
+
+def test_run_goes_from_structures_to_a_report_and_does_nothing_twice(site):
+    first = site.xashpc("run", "campaign.yaml")
+    assert "report:" in first.stdout
+    assert_complete(site)
+    html = (site.results / "report.html").read_text()
+    assert "SrTiO3" in html and "broken" in html
+    dataset = xarray.open_zarr(site.results / "Ti-K.zarr")
+    assert dataset["intensity"].dims == ("spectrum", "energy")
+    assert float(dataset["intensity"].max()) == pytest.approx(1.0)
+    assert dataset["energy"].attrs["units"] == "eV"
+
+    with site.store() as store:
+        before = {row["_id"]: row["created_at"] for row in store.iter_documents({})}
+    site.xashpc("run", "campaign.yaml")
+    with site.store() as store:
+        assert {row["_id"]: row["created_at"] for row in store.iter_documents({})} == before
+
+    # What was found can be asked for, shown with its history, plotted, and taken back.
+    found = site.xashpc("find", "--element", "Co", "--edge", "K", "--label", "O6")
+    assert "SrCoO3" in found.stdout and "1 spectra" in found.stdout
+    key = site.xashpc("find", "--element", "Co", "--format", "keys").stdout.strip()
+    shown = site.xashpc("show", key[:10], "--plot", "co.png").stdout
+    assert "repair" in shown and "scf-unconverged" in shown
+    assert (site.folder / "co.png").read_bytes().startswith(b"\x89PNG")
+    site.xashpc("files", key[:10], "--to", "back")
+    assert (site.folder / "back" / "feff.inp").exists()
+    assert (site.folder / "back" / "xmu.dat").exists()
+    wrong = site.xashpc("show", "ffffffffffff", check=False)
+    assert wrong.returncode == 1 and "Traceback" not in wrong.stderr
+
+
+def test_plain_fireworks_commands_do_the_same(site):
+    bin_folder = Path(sys.executable).parent
+    site.xashpc("db", "start")
+    for command in (
+        [str(bin_folder / "lpad"), "add", "campaign.yaml"],
+        [str(bin_folder / "rlaunch"), "-s", "rapidfire"],
+    ):
+        done = subprocess.run(
+            command, cwd=site.folder, env=site.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert_complete(site)
+    assert (site.results / "report.html").exists()
+
+
+def test_a_worker_killed_in_mid_chunk_loses_and_doubles_nothing(site):
+    run = site.start("run", "campaign.yaml", "--workers", "1")
+    site.wait_until(site.engine_pids, "an engine to run")
+    worker = _children_running(run.pid, "xashpc.flows.worker")[0]
+    os.kill(worker, signal.SIGKILL)
+    output, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, output + site.logs()
+    assert_complete(site)
+
+
+def test_everything_killed_at_once_is_resumed_by_the_same_command(site):
+    run = site.start("run", "campaign.yaml", "--workers", "2")
+    site.wait_until(site.engine_pids, "an engine to run")
+    os.killpg(run.pid, signal.SIGKILL)  # xashpc and its workers; the database lives on
+    run.wait()
+    site.wait_until(lambda: not site.engine_pids(), "orphaned engines to end", 30)
+    site.xashpc("run", "campaign.yaml")
+    assert_complete(site)
+
+
+def test_ctrl_c_stops_engines_at_once_and_the_same_command_resumes(site):
+    run = site.start("run", "campaign.yaml", "--workers", "2")
+    site.wait_until(site.engine_pids, "an engine to run")
+    os.killpg(run.pid, signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 130, output
+    assert "resume" in output
+    assert not site.engine_pids()
+    site.xashpc("run", "campaign.yaml")
+    assert_complete(site)
+
+
+def test_the_database_killed_in_mid_campaign_loses_and_doubles_nothing(site):
+    site.xashpc("db", "start")
+    run = site.start("run", "campaign.yaml", "--workers", "2")
+    site.wait_until(site.engine_pids, "an engine to run")
+    info = server.status(site.folder / "xashpc-data")
+    os.kill(info.pid, signal.SIGKILL)
+    site.wait_until(lambda: not server.status(site.folder / "xashpc-data").running, "the database's end")
+    site.xashpc("db", "start", "--port", str(info.port))
+    run.communicate(timeout=300)
+    site.xashpc("run", "campaign.yaml")  # whatever the first run made of it, this one finishes
+    assert_complete(site)
+
+
+def _children_running(parent: int, text: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit():
+                status = (entry / "stat").read_text().rpartition(")")[2].split()
+                command = (entry / "cmdline").read_bytes().decode()
+                if int(status[1]) == parent and text in command:
+                    found.append(int(entry.name))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,28 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[..., Path]:
+    """Path of a file in the shared reference data, or a skip that says how to enable the test."""
+    root = Path(os.environ.get("XASHPC_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+
+    def locate(*parts: str) -> Path:
+        path = root.joinpath(*parts)
+        if not path.exists():
+            pytest.skip(
+                f"reference data {'/'.join(parts)} not found; "
+                "enable with: XASHPC_SHARED_DATA=<folder> python -m pytest"
+            )
+        return path
+
+    return locate

@@ -1,0 +1,106 @@
+"""Campaign configurations: unknown keys and bad values are refused by name."""
+
+from __future__ import annotations
+
+import importlib.resources
+
+import pytest
+
+from xashpc.errors import ConfigError
+from xashpc.flows.config import CampaignConfig
+from xashpc.flows.workflow import campaign_workflow, expanded_workflow, read_campaign
+
+GOOD = {"name": "small", "structures": [{"kind": "amcsd", "ids": [1]}], "absorbers": ["Mn"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"profle": "fast"}, "profle"),
+        ({"name": "../etc"}, "name"),
+        ({"name": None}, "name"),
+        ({"name": "a b"}, "name"),
+        ({"structures": {}, "imports": []}, "structures"),
+        ({"structures": "file.cif"}, "structures"),
+        ({"structures": [], "imports": []}, "structures"),
+        ({"absorbers": []}, "absorbers"),
+        ({"absorbers": "Mn"}, "absorbers"),
+        ({"labels": []}, "labels"),
+        ({"labels": "T4"}, "labels"),
+        ({"hydrogen": "maybe"}, "hydrogen"),
+        ({"chunk_size": 0}, "chunk_size"),
+        ({"chunk_size": 2.5}, "chunk_size"),
+        ({"chunk_size": True}, "chunk_size"),
+        ({"max_ready": -1}, "max_ready"),
+        ({"timeout_s": 0}, "timeout_s"),
+        ({"timeout_s": "1 h"}, "timeout_s"),
+        ({"timeout_s": float("nan")}, "timeout_s"),
+        ({"settings": ["fast"]}, "settings"),
+        ({"training": "yes"}, "training"),
+        ({"report": "yes"}, "report"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        CampaignConfig.from_dict({**GOOD, **changes})
+
+
+def test_a_campaign_without_a_name_or_that_is_no_mapping_is_refused():
+    with pytest.raises(ConfigError, match="name"):
+        CampaignConfig.from_dict({"structures": GOOD["structures"], "absorbers": ["Mn"]})
+    with pytest.raises(ConfigError, match="mapping"):
+        CampaignConfig.from_dict(["name"])
+
+
+def test_equal_configurations_are_one_campaign():
+    first = CampaignConfig.from_dict(GOOD)
+    again = CampaignConfig.from_dict(CampaignConfig.from_dict(first.to_dict()).to_dict())
+    assert again.campaign_id == first.campaign_id
+    other = CampaignConfig.from_dict({**GOOD, "profile": "fast"})
+    assert other.campaign_id != first.campaign_id
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not a workflow"),
+        ("fws: [", "YAML"),
+        ("- 1", "not a workflow"),
+        ("fws: 3", "not a workflow"),
+        ("fws:\n- spec:\n    _tasks: []\n", "0 planning tasks"),
+        ("fws:\n- spec:\n    _tasks:\n    - {_fw_name: ScriptTask, script: ls}\n", "not a workflow|0"),
+        ("!!python/object/apply:os.system ['true']", "YAML"),
+        ("\x00\x01", "YAML"),
+    ],
+)
+def test_files_that_are_no_workflow_are_refused(tmp_path, text, words):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        read_campaign(path)
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_campaign(tmp_path / "absent.yaml")
+
+
+def test_every_workflow_that_ships_can_be_added_and_run():
+    shipped = [
+        entry
+        for entry in importlib.resources.files("xashpc.workflows").iterdir()
+        if entry.name.endswith(".yaml")
+    ]
+    assert shipped
+    for entry in shipped:
+        config = read_campaign(entry)
+        assert len(campaign_workflow(config).fws) == 1
+
+
+def test_never_more_chunks_are_ready_than_the_campaign_allows():
+    config = CampaignConfig.from_dict({**GOOD, "max_ready": 3, "training": {}})
+    workflow = expanded_workflow(config, [[f"{number:064x}"] for number in range(10)])
+    parents = {child for children in workflow.links.values() for child in children}
+    roots = [firework for firework in workflow.fws if firework.fw_id not in parents]
+    assert len(roots) == 3
+    names = [firework.name.split(": ")[1] for firework in workflow.fws]
+    assert names[-3:] == ["process", "train", "report"]
+    keys = [key for firework in workflow.fws for key in firework.spec["_tasks"][0].get("keys", [])]
+    assert len(keys) == len(set(keys)) == 10

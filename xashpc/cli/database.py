@@ -1,0 +1,111 @@
+"""``xashpc db``, and which database every other command talks to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from ruamel.yaml import YAML
+
+from xashpc.errors import ConfigError
+from xashpc.storage import Store, server
+
+LAUNCHPAD_NAME = "my_launchpad.yaml"
+DATA_FOLDER = "xashpc-data"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of the command itself, shared by its subcommands."""
+
+    launchpad: str | None
+    debug: bool
+
+
+def find_launchpad(settings: Settings) -> Path | None:
+    """my_launchpad.yaml: the option or $XASHPC_LAUNCHPAD, else this folder's, else None."""
+    if settings.launchpad is not None:
+        path = Path(settings.launchpad)
+        if not path.is_file():
+            raise ConfigError(f"no launchpad file at {path}")
+        return path.resolve()
+    path = Path(LAUNCHPAD_NAME)
+    return path.resolve() if path.is_file() else None
+
+
+def ensure_database(settings: Settings) -> Path:
+    """A launchpad file whose database runs; the embedded one is started where there is none."""
+    path = find_launchpad(settings)
+    folder = Path(DATA_FOLDER).resolve()
+    if path is None:
+        return _start_embedded(folder, None)[1]
+    if path.parent == folder.parent and folder.is_dir() and not server.status(folder).running:
+        # This folder's embedded database, stopped by a reboot or by `xashpc db stop`.
+        return _start_embedded(folder, None)[1]
+    return path
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of the database in question.
+
+    Raises
+    ------
+    ConfigError
+        If no launchpad file says which database.
+    StoreUnavailableError
+        If it does not answer.
+    """
+    path = find_launchpad(settings)
+    if path is None:
+        raise ConfigError(
+            f"no {LAUNCHPAD_NAME} here: change to the folder of your campaign, name the file with "
+            "'xashpc --launchpad FILE ...', or start an embedded database with 'xashpc db start'"
+        )
+    return Store.from_launchpad_file(path)
+
+
+def _start_embedded(folder: Path, port: int | None) -> tuple[server.ServerInfo, Path]:
+    info = server.start(folder, port)
+    path = folder.parent / LAUNCHPAD_NAME
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write("# Embedded database of this folder, written by xashpc; FireWorks reads it.\n")
+        YAML().dump(server.launchpad_settings(info), stream)
+    temporary.replace(path)
+    return info, path
+
+
+@click.group()
+def db() -> None:
+    """The embedded database: one machine, loopback only. Larger sites use their own MongoDB."""
+
+
+@db.command()
+@click.option("--folder", default=DATA_FOLDER, show_default=True, type=click.Path(file_okay=False))
+@click.option("--port", type=click.IntRange(1024, 65535), help="Default: a free one.")
+def start(folder: str, port: int | None) -> None:
+    """Start it, and write my_launchpad.yaml beside its folder so that lpad finds it too."""
+    info, path = _start_embedded(Path(folder).resolve(), port)
+    click.echo(f"database runs: {info.uri} (process {info.pid}), data in {info.directory}")
+    click.echo(f"FireWorks commands find it from {path.parent} through {path.name}")
+
+
+@db.command()
+@click.option("--folder", default=DATA_FOLDER, show_default=True, type=click.Path(file_okay=False))
+def stop(folder: str) -> None:
+    """Stop it. Nothing is lost; 'xashpc db start' brings it back."""
+    stopped = server.stop(Path(folder).resolve())
+    click.echo("database stopped" if stopped else "no database was running")
+
+
+@db.command()
+@click.option("--folder", default=DATA_FOLDER, show_default=True, type=click.Path(file_okay=False))
+@click.pass_context
+def status(context: click.Context, folder: str) -> None:
+    """Say whether it runs; exit status 1 when it does not."""
+    state = server.status(Path(folder).resolve())
+    click.echo(str(state))
+    if not state.running:
+        context.exit(1)

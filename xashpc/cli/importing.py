@@ -1,0 +1,72 @@
+"""``xashpc import``: bring existing spectra into the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import click
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from tqdm import tqdm
+
+from xashpc.calculation import Result
+from xashpc.cli.database import Settings, ensure_database
+from xashpc.errors import ConfigError
+from xashpc.importing import import_spectra
+from xashpc.storage import Store
+
+SHOWN_REFUSALS = 10
+
+
+def _read_spec(path: Path) -> dict:
+    try:
+        spec = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(spec, dict):
+        raise ConfigError(f"{path} must hold a mapping with a 'kind'")
+    return spec
+
+
+@click.command(
+    name="import",
+    epilog="""
+\b
+Examples:
+  xashpc import --kind reference
+  xashpc import --kind omnixas --option path=data/omnixas_cu
+  xashpc import my_table.yaml""",
+)
+@click.argument("spec_file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--kind", help="Kind of set, instead of a file.")
+@click.option("--option", multiple=True, metavar="NAME=VALUE", help="Settings of that kind.")
+@click.pass_obj
+def import_(
+    settings: Settings, spec_file: Path | None, kind: str | None, option: tuple[str, ...]
+) -> None:
+    """Import the spectra that SPEC_FILE (YAML) or --kind describes. Safe to repeat."""
+    if (spec_file is None) == (kind is None):
+        raise click.UsageError("give a SPEC_FILE or --kind, and not both")
+    spec = _read_spec(spec_file) if spec_file is not None else {"kind": kind}
+    for text in option:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise click.UsageError(f"--option {text}: expected NAME=VALUE")
+        spec[name] = value
+    counts: Counter[str] = Counter()
+    refused: list[dict] = []
+    with Store.from_launchpad_file(ensure_database(settings)) as store:
+        store.prepare()
+        for found in tqdm(import_spectra(spec), unit="spectra", disable=None):
+            if isinstance(found, Result):
+                counts["imported" if store.put_result(found) else "already there"] += 1
+            else:
+                refused.append(found)
+    for name in ("imported", "already there"):
+        click.echo(f"{counts[name]} {name}")
+    click.echo(f"{len(refused)} refused")
+    for refusal in refused[:SHOWN_REFUSALS]:
+        click.echo(f"  {refusal['name']} [{refusal['code']}]: {refusal['message']}", err=True)

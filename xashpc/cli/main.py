@@ -1,0 +1,83 @@
+"""The ``xashpc`` command: one group, one module for each noun."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import warnings
+
+import click
+
+from xashpc import __version__
+from xashpc.cli import campaign, database, engines, importing, results
+from xashpc.errors import XasHpcError
+
+EPILOG = """
+\b
+Examples:
+  xashpc run workflows/kedge_lce.yaml        compute, process, train, report
+  xashpc find --element Cu --label T4        query the results store
+  xashpc show 3fa9 --plot spectrum.png       one spectrum with its whole history
+  xashpc db start                            the embedded database, for one machine
+"""
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="xashpc")
+@click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")
+@click.option(
+    "--launchpad",
+    type=click.Path(dir_okay=False),
+    envvar="XASHPC_LAUNCHPAD",
+    help="my_launchpad.yaml of the database; default: the one in this folder.",
+)
+@click.pass_context
+def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
+    """High-throughput x-ray absorption: structures to spectra to trained networks."""
+    context.obj = database.Settings(launchpad=launchpad, debug=debug)
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    if not debug:
+        # pymatgen warns about every rounded CIF coordinate; the campaign's refusals are what counts
+        warnings.filterwarnings("ignore", module="pymatgen")
+
+
+for command in (
+    campaign.run,
+    campaign.campaigns,
+    database.db,
+    engines.engines,
+    importing.import_,
+    results.find,
+    results.show,
+    results.files,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Entry point: errors of ours become one message and exit status 1."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except XasHpcError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        click.secho("Error: ", fg="red", nl=False, err=True)
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader of our output left, e.g. head
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

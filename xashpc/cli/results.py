@@ -1,0 +1,179 @@
+"""``xashpc find``, ``show`` and ``files``: ask the results store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from xashpc.cli.database import Settings, open_store
+from xashpc.errors import ConfigError
+from xashpc.reports.plots import single_spectrum
+
+COLUMNS = [
+    "key", "absorbing_element", "edge", "label", "formula", "name", "source", "source_id", "site",
+    "engine", "profile", "kind", "status", "reason", "runtime_s",
+]  # fmt: skip
+SHORT_KEY = 12
+
+
+def _filter_options(command):
+    """The filters that ``find`` takes; each may be given more than once."""
+    for name, text in (
+        ("source", "Where the structure came from, e.g. amcsd."),
+        ("chemsys", "Chemical system, e.g. Cu-O."),
+        ("formula", "Reduced formula, e.g. CuO."),
+        ("kind", "computed or imported."),
+        ("campaign", "Campaign id."),
+        ("outcome", "ok, repaired or quarantined."),
+        ("label", "Coordination: T4, S5, O6 or other:<symbol>."),
+        ("profile", "Profile of the engine."),
+        ("engine", "Engine, e.g. feff."),
+        ("edge", "Edge, e.g. K."),
+        ("element", "Absorbing element, e.g. Cu."),
+    ):
+        command = click.option(f"--{name}", multiple=True, help=text)(command)
+    return command
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc find --element Cu --edge K --label T4
+  xashpc find --outcome quarantined --format csv > failures.csv
+  xashpc find --element Fe --element Co --limit 10"""
+)
+@_filter_options
+@click.option("--limit", type=click.IntRange(0), default=0, help="At most so many; 0 for all.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "keys"]),
+    default="table",
+    show_default=True,
+)
+@click.pass_obj
+def find(settings: Settings, limit: int, form: str, **filters: tuple[str, ...]) -> None:
+    """Find spectra. Exit status 0 also when there are none."""
+    asked = {name: list(values) for name, values in filters.items() if values}
+    with open_store(settings) as store:
+        frame = store.find(**asked, limit=limit)
+    if form == "keys":
+        for key in frame.get("key", ()):
+            click.echo(key)
+        return
+    frame = frame.reindex(columns=COLUMNS)
+    if form == "csv":
+        click.echo(frame.to_csv(index=False), nl=False)
+    elif form == "json":
+        click.echo(frame.to_json(orient="records", indent=1))
+    elif frame.empty:
+        click.echo("nothing matches")
+    else:
+        frame["key"] = frame["key"].str[:SHORT_KEY]
+        shown = frame.dropna(axis="columns", how="all")
+        click.echo(shown.to_string(index=False, na_rep="-", float_format="{:.1f}".format))
+        click.echo(f"{len(frame)} spectra")
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc show 3fa9c1
+  xashpc show 3fa9c1 --plot spectrum.png"""
+)
+@click.argument("key")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a PNG.")
+@click.option("--data", is_flag=True, help="Print the spectrum as two columns and nothing else.")
+@click.pass_obj
+def show(settings: Settings, key: str, plot: Path | None, data: bool) -> None:
+    """Print one spectrum with its whole history. KEY may be cut short while it stays unique."""
+    with open_store(settings) as store:
+        document = store.get(key)
+    if data:
+        _print_data(document)
+        return
+    for line in _history(document):
+        click.echo(line)
+    if plot is not None:
+        if document["spectrum"] is None:
+            raise ConfigError(f"{document['_id'][:SHORT_KEY]} is quarantined: nothing to plot")
+        single_spectrum(document).savefig(plot, dpi=150, format="png")
+        click.echo(f"plot: {plot}")
+
+
+def _print_data(document: dict) -> None:
+    spectrum = document["spectrum"]
+    if spectrum is None:
+        raise ConfigError(f"{document['_id'][:SHORT_KEY]} is quarantined: it has no spectrum")
+    click.echo(f"# energy_eV intensity_{spectrum['unit']}")
+    for energy, intensity in zip(spectrum["energy"], spectrum["intensity"], strict=True):
+        click.echo(f"{energy:.6f} {intensity:.8e}")
+
+
+def _history(document: dict) -> list[str]:
+    """Lines of ``xashpc show``: what it is, where it comes from, what was done to it."""
+    outcome, spectrum = document["outcome"], document["spectrum"]
+    lines = [
+        f"key          {document['_id']}",
+        f"what         {document['absorbing_element']} {document['edge']} edge of "
+        f"{document['formula'] or '(no structure)'}, site {document['site']}, "
+        f"label {document['label'] or 'none'}, multiplicity {document['multiplicity']}",
+        f"from         {document['source']}:{document['source_id']} ({document['name']})",
+        f"citation     {document['citation'] or '-'}",
+        f"{document['kind']:12s} {document['engine']} {document['engine_version']}, "
+        f"profile {document['profile']}, {document['created_at']:%Y-%m-%d %H:%M} UTC",
+        "settings     " + ", ".join(f"{k}={v}" for k, v in document["settings"].items()),
+        f"campaigns    {', '.join(document['campaigns']) or '-'}",
+        f"outcome      {outcome['status']}"
+        + (f": {outcome['reason']}: {outcome['message']}" if outcome["reason"] else ""),
+    ]
+    lines += [
+        f"  repair     {repair['problem']}: {repair['what']} {repair['before']} -> "
+        f"{repair['after']} ({repair['handler']})"
+        for repair in outcome["repairs"]
+    ]
+    if document["runtime_s"] is not None:
+        lines.append(f"runtime      {document['runtime_s']:.1f} s")
+    if spectrum is not None:
+        energy = spectrum["energy"]
+        lines.append(
+            f"spectrum     {len(energy)} points, {energy[0]:.2f} .. {energy[-1]:.2f} eV, "
+            f"{spectrum['unit']}"
+        )
+    lines.append(
+        "files        "
+        + (", ".join(f"{f['name']} ({f['size']} B)" for f in document["files"]) or "-")
+    )
+    return lines
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc files 3fa9c1
+  xashpc files 3fa9c1 --to folder"""
+)
+@click.argument("key")
+@click.option(
+    "--to", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write them here."
+)
+@click.pass_obj
+def files(settings: Settings, key: str, folder: Path | None) -> None:
+    """List, or get back, the raw inputs and outputs of one calculation."""
+    with open_store(settings) as store:
+        found = store.files(store.get(key)["_id"])
+    if not found:
+        click.echo("no files are kept for this spectrum")
+    for name, content in found.items():
+        if folder is not None:
+            # The name was made by an engine or an importer; never let it lead out of the folder.
+            path = folder / Path(name).name
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            click.echo(path)
+        else:
+            click.echo(f"{len(content):10d}  {name}")

@@ -1,0 +1,129 @@
+"""Thin FireWorks adapters. Their path is stored in users' databases and never moves."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fireworks import FiretaskBase, FWAction, LaunchPad
+
+from xashpc.flows.chunks import run_chunk
+from xashpc.flows.config import CampaignConfig
+from xashpc.flows.stages import (
+    import_stage,
+    open_campaign,
+    plan_stage,
+    process_stage,
+    report_stage,
+    train_stage,
+)
+from xashpc.flows.workflow import expanded_workflow
+from xashpc.recovery.signals import Terminated, terminate_as_exception
+from xashpc.storage import Store
+
+RESULTS_VARIABLE = "XASHPC_RESULTS"
+
+
+class _CampaignTask(FiretaskBase):
+    """What every task shares: the store beside the launchpad, and the results folder."""
+
+    def _store(self) -> Store:
+        pad: LaunchPad = self.launchpad
+        store = Store.from_launchpad(
+            host=pad.host,
+            port=pad.port,
+            name=pad.name,
+            username=pad.username,
+            password=pad.password,
+            authsource=pad.authsource,
+            uri_mode=pad.uri_mode,
+            mongoclient_kwargs=pad.mongoclient_kwargs,
+        )
+        store.prepare()
+        return store
+
+    @staticmethod
+    def _results(spec: dict[str, Any]) -> Path:
+        """``results_root`` of my_fworker.yaml's env, else $XASHPC_RESULTS, else a home folder."""
+        root = spec.get("_fw_env", {}).get("results_root") or os.environ.get(RESULTS_VARIABLE)
+        path = Path(root).expanduser() if root else Path.home() / "xashpc-results"
+        return path.resolve() / spec["campaign_id"]
+
+    def _run_stage(self, spec: dict[str, Any], stage: Any) -> FWAction:
+        with self._store() as store:
+            config = open_campaign(store, spec["campaign_id"])
+            summary = stage(store, config, self._results(spec))
+        return FWAction(stored_data=summary)
+
+    @contextmanager
+    def _requeued_when_stopped(self) -> Iterator[None]:
+        """SIGTERM or Ctrl-C: engines are dead by now; give the Firework back, then really stop.
+
+        FireWorks would mark the Firework FIZZLED and go on with the next one, which is not what
+        somebody who stops a worker wants.
+        """
+        try:
+            with terminate_as_exception():
+                yield
+        except (Terminated, KeyboardInterrupt, SystemExit):
+            self.launchpad.rerun_fw(self.fw_id)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise
+
+
+class PlanTask(_CampaignTask):
+    """Expand a campaign into chunks. Argument ``campaign``: see CampaignConfig."""
+
+    required_params = ["campaign"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        config = CampaignConfig.from_dict(self["campaign"])
+        results = self._results({**fw_spec, "campaign_id": config.campaign_id})
+        with self._requeued_when_stopped(), self._store() as store:
+            chunks, summary = plan_stage(store, config, results)
+        return FWAction(stored_data=summary, additions=[expanded_workflow(config, chunks)])
+
+
+class ChunkTask(_CampaignTask):
+    """Run the calculations with the content keys ``keys``."""
+
+    required_params = ["keys"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        with self._requeued_when_stopped(), self._store() as store:
+            config = open_campaign(store, fw_spec["campaign_id"])
+            counts = run_chunk(store, config, self["keys"], Path.cwd())
+        return FWAction(stored_data=dict(counts))
+
+
+class ImportTask(_CampaignTask):
+    """Bring existing spectra into the campaign."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        return self._run_stage(fw_spec, import_stage)
+
+
+class ProcessTask(_CampaignTask):
+    """Make the zarr datasets."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        return self._run_stage(fw_spec, process_stage)
+
+
+class TrainTask(_CampaignTask):
+    """Evaluate and train the classifiers."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        return self._run_stage(fw_spec, train_stage)
+
+
+class ReportTask(_CampaignTask):
+    """Write the HTML report."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        return self._run_stage(fw_spec, report_stage)
