@@ -32,6 +32,10 @@ class StructureError(InputError):
     """A structure cannot be read or cannot be calculated."""
 
 
+class SourceError(XasHpcError, RuntimeError):
+    """A source of structures or spectra does not answer, or answers with what cannot be used."""
+
+
 class SpectrumError(XasHpcError, ValueError):
     """Energies or intensities do not form a spectrum."""
 

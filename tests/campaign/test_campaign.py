@@ -113,9 +113,10 @@ def test_the_database_killed_in_mid_campaign_loses_and_doubles_nothing(site):
     site.xashpc("db", "start")
     run = site.start("run", "campaign.yaml", "--workers", "2")
     site.wait_until(site.engine_pids, "an engine to run")
-    info = server.status(site.folder / "xashpc-data")
+    data = site.folder / "xashpc-data"
+    info = server.status(data)
     os.kill(info.pid, signal.SIGKILL)
-    site.wait_until(lambda: not server.status(site.folder / "xashpc-data").running, "the database's end")
+    site.wait_until(lambda: not server.status(data).running, "the database to end")
     site.xashpc("db", "start", "--port", str(info.port))
     run.communicate(timeout=300)
     site.xashpc("run", "campaign.yaml")  # whatever the first run made of it, this one finishes

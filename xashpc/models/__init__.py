@@ -1,1 +1,41 @@
 """Models: one module for each network, behind the contract in ``base``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from xashpc.errors import ConfigError
+from xashpc.models.base import HyperParameters, Model, Recipe
+
+# name -> "module:class"; Keras loads when a model is built, not here.
+_MODELS = {
+    "lce-mlp": "xashpc.models.lce:LceMlp",
+    "lce-cnn": "xashpc.models.lce:LceCnn",
+}
+
+__all__ = ["HyperParameters", "Model", "Recipe", "get_model", "model_names"]
+
+
+def model_names() -> tuple[str, ...]:
+    """Names that :func:`get_model` knows."""
+    return tuple(sorted(_MODELS))
+
+
+def get_model(name: str, **settings: Any) -> Model:
+    """A model by name.
+
+    Parameters
+    ----------
+    **settings
+        Hyper-parameters that differ from the model's defaults.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such model or no such setting.
+    """
+    if name not in _MODELS:
+        raise ConfigError(f"no model {name!r}; there are: {', '.join(model_names())}")
+    module, attribute = _MODELS[name].split(":")
+    return getattr(importlib.import_module(module), attribute)(**settings)

@@ -1,0 +1,152 @@
+"""FEFF's settings: what each means, its allowed values, and the named profiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from xashpc.engines.base import Profile
+from xashpc.errors import ConfigError
+
+# Values that all profiles share, as pymatgen's MPXANESSet.yaml (pymatgen 2026.10) has them.
+# cluster_radius_angstrom is MPXANESSet's and atomate get_wf_xas's default radius.
+_MPXANESSET = {
+    "cluster_radius_angstrom": 10.0,
+    "core_hole": "FSR",
+    "s02": 0.0,
+    "exchange_model": 0,
+    "exchange_real_shift_ev": 0.0,
+    "exchange_imaginary_shift_ev": 0.0,
+    "exchange_background_model": 2,
+    "scf_radius_angstrom": 4.5,
+    "scf_finite_cluster": False,
+    "scf_max_iterations": 30,
+    "scf_mixing": 0.2,
+    "scf_mix_iterations": 1,
+    "fms_radius_angstrom": 7.5,
+    "fms_finite_cluster": False,
+    "xanes_kmax_per_angstrom": 3.7,
+    "xanes_kstep_per_angstrom": 0.04,
+    "xanes_estep_ev": 0.1,
+}
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        profile.name: profile
+        for profile in (
+            Profile(
+                "fast",
+                {**_MPXANESSET, "scf_radius_angstrom": 4.0, "fms_radius_angstrom": 5.0},
+                "MPXANESSet.yaml (pymatgen 2026.10) with SCF 4 A and FMS 5 A: a twentieth of its "
+                "cost, short of the second pre-edge peak of rutile (docs/feff.md, costs)",
+            ),
+            Profile(
+                "standard",
+                {**_MPXANESSET, "scf_radius_angstrom": 4.0, "fms_radius_angstrom": 6.0},
+                "MPXANESSet.yaml (pymatgen 2026.10) with SCF 4 A and FMS 6 A: the smallest FMS "
+                "that shows rutile's second pre-edge peak (docs/feff.md, costs)",
+            ),
+            Profile(
+                "mpset",
+                _MPXANESSET,
+                "pymatgen 2026.10, pymatgen/io/feff/MPXANESSet.yaml, without LDOS",
+            ),
+            Profile(
+                "mp-wf",
+                {
+                    **_MPXANESSET,
+                    "core_hole": "RPA",
+                    "scf_radius_angstrom": 7.0,
+                    "scf_mix_iterations": 3,
+                    "fms_radius_angstrom": 9.0,
+                    "xanes_kmax_per_angstrom": 4.0,
+                },
+                "atomate 1.1.0, atomate/feff/workflows/presets.py wf_Xanes_K_edge (SCF, FMS, "
+                "COREHOLE) and the Materials Project's library, Mathew et al., Sci. Data 5, "
+                "180151 (2018) (XANES 4 0.04 0.1); in real space, without LDOS",
+            ),
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A finite number in [low, high]."""
+
+    low: float
+    high: float
+    integer: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        kinds = int if self.integer else (int, float)
+        wrong_type = isinstance(value, bool) or not isinstance(value, kinds)
+        if wrong_type or not math.isfinite(value) or not self.low <= value <= self.high:
+            kind = "an integer" if self.integer else "a number"
+            raise ConfigError(
+                f"feff setting {name} must be {kind} from {self.low} to {self.high}; "
+                f"found {value!r}"
+            )
+
+
+@dataclass(frozen=True)
+class _OneOf:
+    """One of the listed values, of the same type."""
+
+    values: tuple
+
+    def check(self, name: str, value: Any) -> None:
+        if not any(type(value) is type(known) and value == known for known in self.values):
+            raise ConfigError(
+                f"feff setting {name} must be one of {self.values}; found {value!r}"
+            )
+
+
+# Ranges are FEFF10's own (user guide, cards EXCHANGE, SCF, FMS, XANES, COREHOLE, S02) where it
+# states them; radii stop at 15 A, where a dense oxide passes FEFF's limit of atoms.
+_ALLOWED: Mapping[str, _Number | _OneOf] = MappingProxyType(
+    {
+        "cluster_radius_angstrom": _Number(2.0, 15.0),
+        "core_hole": _OneOf(("FSR", "RPA", "NONE")),
+        "s02": _Number(0.0, 1.0),
+        "exchange_model": _OneOf((0, 1, 2, 3, 5)),
+        "exchange_real_shift_ev": _Number(-50.0, 50.0),
+        "exchange_imaginary_shift_ev": _Number(-5.0, 20.0),
+        "exchange_background_model": _OneOf((0, 1, 2)),
+        "scf_radius_angstrom": _Number(1.0, 15.0),
+        "scf_finite_cluster": _OneOf((False, True)),
+        "scf_max_iterations": _Number(1, 100, integer=True),
+        "scf_mixing": _Number(0.001, 0.9),
+        "scf_mix_iterations": _Number(1, 30, integer=True),
+        "fms_radius_angstrom": _Number(1.0, 15.0),
+        "fms_finite_cluster": _OneOf((False, True)),
+        "xanes_kmax_per_angstrom": _Number(1.0, 8.0),
+        "xanes_kstep_per_angstrom": _Number(0.005, 0.2),
+        "xanes_estep_ev": _Number(0.01, 2.0),
+    }
+)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that are missing, unknown, of the wrong type or out of range.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if unknown := sorted(set(settings) - set(_ALLOWED)):
+        raise ConfigError(f"unknown feff settings: {', '.join(unknown)}")
+    if missing := sorted(set(_ALLOWED) - set(settings)):
+        raise ConfigError(f"feff settings are incomplete; missing: {', '.join(missing)}")
+    for name, rule in _ALLOWED.items():
+        rule.check(name, settings[name])
+    cluster = settings["cluster_radius_angstrom"]
+    for name in ("scf_radius_angstrom", "fms_radius_angstrom"):
+        if settings[name] > cluster:
+            raise ConfigError(
+                f"feff setting {name} = {settings[name]} reaches outside the cluster: "
+                f"cluster_radius_angstrom is {cluster}; raise it"
+            )

@@ -1,0 +1,91 @@
+"""Reader of the Hartree-Fock parameters that crispy ships (one HDF5 file for each element)."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+from xashpc.engines.multiplet.atomic import (
+    FINAL_KEYS,
+    INITIAL_KEYS,
+    AtomicParameters,
+    d_electrons,
+    parse_ion,
+)
+from xashpc.errors import InputError, MissingExtraError
+from xashpc.extras import require
+
+_PURPOSE = "reading crispy's atomic parameters"
+
+
+def crispy_directory() -> Path:
+    """``crispy/quanty`` of the installed package, found without importing it (it is a GUI).
+
+    Raises
+    ------
+    MissingExtraError
+        If crispy is not installed. ``pip install --no-deps crispy`` is enough.
+    """
+    spec = importlib.util.find_spec("crispy")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError("crispy", "quanty", f"{_PURPOSE} (pip install --no-deps crispy)")
+    return Path(list(spec.submodule_search_locations)[0]) / "quanty"
+
+
+def load_atomic(ion: str, directory: str | Path | None = None) -> AtomicParameters:
+    """Parameters of an ion.
+
+    Parameters
+    ----------
+    ion : str
+        For instance ``"Ni2+"``.
+    directory : path, optional
+        Folder of ``<Element>.h5`` files; by default the installed crispy's.
+
+    Raises
+    ------
+    InputError
+        ``unknown-ion``; or ``atomic-data``, naming the file and the key, if a value cannot be read.
+    MissingExtraError
+        If h5py or crispy is absent.
+    """
+    element, charge = parse_ion(ion)
+    h5py = require("h5py", extra="quanty", purpose=_PURPOSE)
+    folder = Path(directory) if directory is not None else crispy_directory() / "parameters"
+    path = folder / f"{element}.h5"
+    n = d_electrons(element, charge)
+    try:
+        with h5py.File(path, "r") as file:
+            initial = _read(file, path, f"3d{n}", INITIAL_KEYS)
+            final = _read(file, path, f"2p5,3d{n + 1}", FINAL_KEYS)
+    except OSError as error:
+        raise InputError(
+            "atomic-data", f"{ion}: cannot read the atomic parameters in {path}: {error}"
+        ) from error
+    version = "unknown version" if directory is not None else _version()
+    return AtomicParameters(
+        element, charge, initial, final, f"crispy {version}, quanty/parameters/{path.name}"
+    )
+
+
+def _read(file, path: Path, configuration: str, keys) -> dict[str, float]:
+    values = {}
+    for key in keys:
+        where = f"{configuration}/Atomic/{key.replace('zeta', 'ζ')}"
+        try:
+            values[key] = float(file[where][()])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                "atomic-data",
+                f"{path}: expected a number at '{where}', found none ({error}); "
+                "is this a parameter file of crispy?",
+            ) from error
+    return values
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("crispy")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown version"

@@ -1,0 +1,166 @@
+"""Figures of a campaign: outcomes, coverage by element, run times, repairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from xashpc.reports import figure_style as style
+
+_OUTCOMES = ("ok", "repaired", "quarantined", "refused", "remaining")
+
+
+def outcome_bars(counts: Mapping[str, int]) -> Figure:
+    """How the asked-for calculations ended, one bar for each outcome.
+
+    Parameters
+    ----------
+    counts : mapping
+        ``ok``, ``repaired``, ``quarantined``, ``refused``, ``remaining`` of the calculations, and
+        ``imported``, which is told apart: imports were never at risk of failing.
+    """
+    values = [int(counts.get(name) or 0) for name in _OUTCOMES]
+    imported = int(counts.get("imported") or 0)
+    if not any(values):
+        extra = f" {imported:,} spectra were imported." if imported else ""
+        return style.notice(f"Nothing was asked to be calculated.{extra}")
+    figure = style.new_figure(8.0, 2.7)
+    axes = style.dress(figure.add_subplot(), grid="x")
+    colours = [style.OUTCOME_COLOURS[name] for name in _OUTCOMES]
+    bars = axes.barh(_OUTCOMES, values, color=colours, height=0.68)
+    total = sum(values)
+    axes.bar_label(bars, [f"{v:,}  ({100 * v / total:.0f} %)" for v in values], padding=5,
+                   fontsize=9, color=style.INK)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, max(values) * 1.18), xlabel="Sites")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    style.title(axes, f"{imported:,} imported spectra not shown" if imported else "Outcomes")
+    return figure
+
+
+def runtime_histogram(frame: pd.DataFrame) -> Figure:
+    """Wall seconds in the engine of the computed sites, on a logarithmic axis.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns ``runtime_s``, ``status`` and ``kind``, as ``Store.find`` gives.
+    """
+    if frame.empty or "runtime_s" not in frame:
+        return style.notice("No run times: nothing was computed.")
+    runtime = pd.to_numeric(frame["runtime_s"], errors="coerce")
+    known = frame[runtime > 0].assign(runtime_s=runtime[runtime > 0])
+    if known.empty:
+        return style.notice("No run times: nothing was computed.")
+    low, high = known["runtime_s"].min(), known["runtime_s"].max()
+    bins = np.geomspace(low / 1.05, high * 1.05, min(25, max(6, len(known) // 3)))
+    figure = style.new_figure(8.0, 3.2)
+    axes = style.dress(figure.add_subplot())
+    names = [name for name in _OUTCOMES if (known["status"] == name).any()]
+    axes.hist(
+        [known.loc[known["status"] == name, "runtime_s"] for name in names], bins=bins,
+        stacked=True, color=[style.OUTCOME_COLOURS[name] for name in names], label=names,
+        edgecolor="white", linewidth=0.7,
+    )
+    median = float(known["runtime_s"].median())
+    axes.axvline(median, color=style.INK, linestyle=(0, (4, 3)), linewidth=1.1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if _leads(value) else "")
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.set(xlabel="Wall time in the engine, all attempts together (s)", ylabel="Sites")
+    style.title(axes, f"Median {median:,.0f} s (dashed), {len(known):,} sites")
+    axes.legend(frameon=False, fontsize=9, labelcolor=style.INK)
+    return figure
+
+
+def _leads(value: float) -> bool:
+    """Whether a tick is 2 or 5 times a power of ten."""
+    return round(value / 10 ** np.floor(np.log10(value))) in (2, 5)
+
+
+def coverage_counts(frame: pd.DataFrame) -> pd.DataFrame:
+    """Usable spectra by element (rows, alphabetical) and class (columns), with a total.
+
+    Quarantined sites do not count: they have no spectrum. Labels outside T4, S5 and O6 are
+    summed as ``other``.
+    """
+    columns = [*style.CLASSES, "other", "total"]
+    if frame.empty:
+        return pd.DataFrame(columns=columns, dtype=int)
+    usable = frame[frame["status"] != "quarantined"]
+    label = usable["label"].where(usable["label"].isin(style.CLASSES), "other")
+    table = pd.crosstab(usable["absorbing_element"], label)
+    table = table.reindex(columns=columns[:-1], fill_value=0)
+    table["total"] = table.sum(axis=1)
+    table.index.name, table.columns.name = "element", None
+    return table
+
+
+def coverage_by_element(frame: pd.DataFrame) -> Figure:
+    """Usable spectra by element and class (as Carbone et al. 2019, Table I), shaded by count."""
+    table = coverage_counts(frame)
+    if table.empty:
+        return style.notice("No coverage: there is no usable spectrum.")
+    values = table.to_numpy(dtype=float)
+    shade = np.ma.masked_equal(values[:, :-1], 0)
+    figure = style.new_figure(6.4, 1.0 + 0.42 * len(table))
+    axes = figure.add_subplot()
+    axes.imshow(shade, cmap="Blues", norm=LogNorm(1, max(float(values.max()), 10.0) * 4),
+                aspect="auto", extent=(-0.5, values.shape[1] - 1.5, len(table) - 0.5, -0.5))
+    axes.set_xlim(-0.5, values.shape[1] - 0.5)
+    for row, column in np.ndindex(*values.shape):
+        last = column == values.shape[1] - 1
+        axes.text(column, row, f"{values[row, column]:,.0f}", ha="center", va="center",
+                  fontsize=10, color=style.INK, fontweight="bold" if last else "normal")
+    axes.set_xticks(range(values.shape[1]), table.columns)
+    axes.set_yticks(range(len(table)), table.index)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, labelsize=10, colors=style.INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return figure
+
+
+def repair_flow(repairs: Iterable[Mapping[str, Any]]) -> Figure:
+    """What was found, what was changed, and whether it helped: one bar for each pair.
+
+    Parameters
+    ----------
+    repairs : iterable of mapping
+        One for each mended site: ``status`` of the site and ``repairs``, a list with ``problem``
+        and ``what``.
+    """
+    helped: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    for site in repairs:
+        # A site counts once for each kind of step, however often the step was taken.
+        steps = {f"{step['problem']}: changed {step['what']}" for step in site["repairs"]}
+        (helped if site.get("status") == "repaired" else failed).update(steps)
+    if not helped and not failed:
+        return style.notice("No repairs were needed.")
+    names = [name for name, _ in (helped + failed).most_common()]
+    figure = style.new_figure(8.0, 1.2 + 0.36 * len(names))
+    axes = style.dress(figure.add_subplot(), grid="x")
+    good = np.array([helped[name] for name in names])
+    bad = np.array([failed[name] for name in names])
+    place = np.arange(len(names))
+    axes.barh(place, good, color=style.OUTCOME_COLOURS["repaired"], label="site recovered",
+              height=0.66)
+    axes.barh(place, bad, left=good, color=style.OUTCOME_COLOURS["quarantined"], height=0.66,
+              label="site quarantined all the same")
+    axes.set_yticks(place, names)
+    axes.invert_yaxis()
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("Sites")
+    for text in axes.get_yticklabels():
+        style.plain(text)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9,
+                  labelcolor=style.INK)
+    return figure

@@ -1,0 +1,80 @@
+"""Published scores and class counts that a campaign is held against, with their source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SOURCE = "Carbone et al., Phys. Rev. Materials 3, 033604 (2019)"
+
+
+@dataclass(frozen=True)
+class PublishedScore:
+    """A macro F1 score as printed.
+
+    Attributes
+    ----------
+    mean, std : float
+        Average and standard deviation over ten trained models.
+    """
+
+    mean: float
+    std: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.std:.2f}"
+
+
+def _row(*scores: tuple[float, float]) -> dict[tuple[str, str], PublishedScore]:
+    columns = (("mlp", "full"), ("cnn", "full"), ("mlp", "pre-edge"), ("cnn", "pre-edge"))
+    return {
+        column: PublishedScore(*score) for column, score in zip(columns, scores, strict=True)
+    }
+
+
+# Carbone et al. 2019, Table II: element -> (model, region) -> macro F1, stratified folds.
+CARBONE_TABLE_II = {
+    "Ti": _row((0.83, 0.02), (0.84, 0.02), (0.73, 0.04), (0.78, 0.03)),
+    "V": _row((0.86, 0.01), (0.86, 0.02), (0.77, 0.02), (0.79, 0.03)),
+    "Cr": _row((0.87, 0.02), (0.87, 0.03), (0.72, 0.04), (0.75, 0.04)),
+    "Mn": _row((0.83, 0.02), (0.85, 0.02), (0.62, 0.04), (0.68, 0.03)),
+    "Fe": _row((0.85, 0.02), (0.86, 0.03), (0.57, 0.02), (0.63, 0.03)),
+    "Co": _row((0.85, 0.03), (0.87, 0.02), (0.59, 0.03), (0.64, 0.03)),
+    "Ni": _row((0.87, 0.01), (0.88, 0.03), (0.61, 0.05), (0.66, 0.04)),
+    "Cu": _row((0.86, 0.02), (0.86, 0.02), (0.50, 0.04), (0.64, 0.07)),
+}
+
+# Carbone et al. 2019, Table I: site-specific spectra in each class.
+CARBONE_TABLE_I = {
+    "Ti": {"T4": 271, "S5": 359, "O6": 1562},
+    "V": {"T4": 948, "S5": 412, "O6": 2006},
+    "Cr": {"T4": 396, "S5": 121, "O6": 902},
+    "Mn": {"T4": 502, "S5": 657, "O6": 2334},
+    "Fe": {"T4": 797, "S5": 319, "O6": 1874},
+    "Co": {"T4": 583, "S5": 227, "O6": 1428},
+    "Ni": {"T4": 246, "S5": 163, "O6": 1238},
+    "Cu": {"T4": 290, "S5": 183, "O6": 366},
+}
+
+
+def macro_f1(element: str, model: str, region: str, edge: str = "K") -> PublishedScore | None:
+    """The paper's macro F1, or None where it has no such score.
+
+    Parameters
+    ----------
+    model : {"mlp", "cnn"}
+    region : {"full", "pre-edge"}
+
+    References
+    ----------
+    Carbone et al., Phys. Rev. Materials 3, 033604 (2019), Table II.
+    """
+    if edge != "K":
+        return None
+    return CARBONE_TABLE_II.get(element, {}).get((model, region))
+
+
+def class_counts(element: str, edge: str = "K") -> dict[str, int] | None:
+    """The paper's class counts of an element (its Table I), or None."""
+    if edge != "K" or element not in CARBONE_TABLE_I:
+        return None
+    return dict(CARBONE_TABLE_I[element])

@@ -1,0 +1,186 @@
+"""Figures of spectra: a dataset by class, and one stored spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xashpc.reports import figure_style as style
+
+# More faint lines than this per class make one solid area and a slow figure; the bold mean is
+# always over all sites, and the panel's title says how many are drawn.
+MAX_LINES_PER_CLASS = 400
+
+
+def spectra_by_class(dataset: xr.Dataset, *, pre_edge_cut_ev: float | None = None) -> Figure:
+    """Site spectra faint, class means bold (Carbone et al. 2019, Fig. 2).
+
+    Parameters
+    ----------
+    dataset : xarray Dataset
+        ``intensity`` (spectrum, energy), ``label`` (spectrum,), ``energy`` (energy,) in eV.
+    pre_edge_cut_ev : float, optional
+        End of the pre-edge region, eV: the paper's dashed line.
+
+    Returns
+    -------
+    matplotlib Figure
+        All classes together, and one panel for each class with the spread of its sites.
+    """
+    energy = np.asarray(dataset["energy"].values, dtype=float)
+    intensity = np.asarray(dataset["intensity"].values, dtype=float)
+    labels = np.asarray(dataset["label"].values).astype(str)
+    groups = {name: intensity[labels == name] for name in style.CLASSES if (labels == name).any()}
+    if not groups:
+        return style.notice("No spectrum carries the label T4, S5 or O6: nothing to draw.")
+
+    figure = style.new_figure(10.0, 5.2)
+    grid = figure.add_gridspec(3, 2, width_ratios=(1.9, 1.0))
+    together = style.dress(figure.add_subplot(grid[:, 0]))
+    _draw_together(together, energy, groups)
+    others = len(labels) - sum(len(rows) for rows in groups.values())
+    element, edge = dataset.attrs.get("element", ""), dataset.attrs.get("edge", "")
+    heading = f"{element} {edge} edge, {len(labels) - others} sites"
+    style.title(together, heading + (f" ({others} with other labels not drawn)" if others else ""))
+    for row, name in enumerate(style.CLASSES):
+        panel = style.dress(figure.add_subplot(grid[row, 1], sharex=together, sharey=together))
+        _draw_class(panel, energy, groups.get(name, np.empty((0, energy.size))), name)
+        panel.tick_params(labelbottom=row == 2, labelleft=False)
+    panel.set_xlabel("Energy (eV)")
+    if pre_edge_cut_ev is not None and energy[0] < pre_edge_cut_ev < energy[-1]:
+        for axes in figure.axes:
+            axes.axvline(pre_edge_cut_ev, color=style.INK, linestyle=(0, (4, 3)), linewidth=0.9)
+        together.annotate(
+            "pre-edge ends", (pre_edge_cut_ev, 0.02), xycoords=("data", "axes fraction"),
+            xytext=(4, 0), textcoords="offset points", fontsize=8.5, color=style.FAINT,
+        )
+    return figure
+
+
+def _draw_together(
+    axes: Axes, energy: NDArray[np.float64], groups: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """Every class in one panel, in a shuffled order so that no class hides another."""
+    lines, colours = [], []
+    for name, rows in groups.items():
+        drawn = _thinned(rows)
+        lines.extend(drawn)
+        # Colours fade with the number of sites, as in the paper's figure.
+        colours.extend([(style.class_colour(name), _alpha(len(drawn)))] * len(drawn))
+    order = np.random.default_rng(0).permutation(len(lines))
+    axes.add_collection(
+        LineCollection(
+            [np.column_stack([energy, lines[i]]) for i in order],
+            colors=[colours[i] for i in order],
+            linewidths=0.6,
+        )
+    )
+    for name, rows in groups.items():
+        mean = rows.mean(axis=0)
+        axes.plot(energy, mean, color="white", linewidth=4.2, alpha=0.85)
+        legend = f"{name}  {style.CLASS_NAMES[name]} (n = {len(rows)})"
+        axes.plot(energy, mean, color=style.class_colour(name), linewidth=2.4, label=legend)
+    top = max(float(rows.max()) for rows in groups.values())
+    low = min(float(rows.min()) for rows in groups.values())
+    axes.set(xlim=(energy[0], energy[-1]), ylim=(min(0.0, low), max(top, 1e-9) * 1.04))
+    axes.set_xlabel("Energy (eV)")
+    axes.set_ylabel("Absorption, scaled to maximum 1")
+    axes.legend(frameon=False, fontsize=9, loc="lower right", labelcolor=style.INK)
+
+
+def _draw_class(
+    axes: Axes, energy: NDArray[np.float64], rows: NDArray[np.float64], name: str
+) -> None:
+    colour = style.class_colour(name)
+    drawn = _thinned(rows)
+    text = f"{name}, n = {len(rows)}"
+    style.title(axes, text + (f" ({len(drawn)} drawn)" if len(drawn) < len(rows) else ""))
+    if not len(rows):
+        axes.text(0.5, 0.5, "no site of this class", transform=axes.transAxes, ha="center",
+                  va="center", color=style.FAINT, fontsize=9)
+        return
+    axes.add_collection(
+        LineCollection(
+            [np.column_stack([energy, row]) for row in drawn],
+            colors=[(colour, _alpha(len(drawn)))],
+            linewidths=0.6,
+        )
+    )
+    axes.plot(energy, rows.mean(axis=0), color=style.INK, linewidth=1.6)
+
+
+def _thinned(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At most MAX_LINES_PER_CLASS rows, evenly spread over the dataset."""
+    if len(rows) <= MAX_LINES_PER_CLASS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, MAX_LINES_PER_CLASS).round().astype(int)]
+
+
+def _alpha(count: int) -> float:
+    """Opacity that keeps a class readable, from three sites to hundreds."""
+    return float(np.clip(20.0 / max(count, 1), 0.07, 0.6))
+
+
+def single_spectrum(document: Mapping[str, Any]) -> Figure:
+    """One stored spectrum with what it is; a quarantined document gives a notice with its reason.
+
+    Parameters
+    ----------
+    document : mapping
+        A spectrum document, as ``Store.get`` returns it.
+    """
+    spectrum = document.get("spectrum")
+    if not spectrum:
+        outcome = document.get("outcome") or {}
+        words = ": ".join(str(outcome[k]) for k in ("reason", "message") if outcome.get(k))
+        return style.notice(f"No spectrum: {outcome.get('status', 'unknown')}. {words}".strip())
+    energy = np.asarray(spectrum["energy"], dtype=float)
+    intensity = np.asarray(spectrum["intensity"], dtype=float)
+    figure = style.new_figure(7.2, 4.3)
+    axes = style.dress(figure.add_subplot())
+    label = document.get("label")
+    axes.plot(energy, intensity, color=style.class_colour(str(label)), linewidth=1.8)
+    axes.set(xlim=(energy[0], energy[-1]), xlabel="Energy (eV)")
+    axes.set_ylabel(_intensity_label(str(spectrum.get("unit", "normalized"))))
+    if intensity.min() >= 0:
+        axes.set_ylim(bottom=0)
+    style.title(axes, _spectrum_title(document))
+    style.plain(
+        axes.text(0.985, 0.03, _spectrum_facts(document), transform=axes.transAxes, ha="right",
+                  va="bottom", fontsize=8.5, color=style.FAINT, linespacing=1.5)
+    )
+    return figure
+
+
+def _intensity_label(unit: str) -> str:
+    return {
+        "normalized": "Absorption (normalized to the edge step)",
+        "Mbarn": "Absorption (Mbarn)",
+        "scaled": "Absorption, scaled to maximum 1",
+    }.get(unit, f"Absorption ({unit})")
+
+
+def _spectrum_title(document: Mapping[str, Any]) -> str:
+    subject = " ".join(str(document[k]) for k in ("name", "formula") if document.get(k))
+    return f"{document.get('absorbing_element', '')} {document.get('edge', '')} edge  {subject}"
+
+
+def _spectrum_facts(document: Mapping[str, Any]) -> str:
+    """Label and site, engine and profile, source and outcome: a line each."""
+    outcome = document.get("outcome") or {}
+    site = None if document.get("site") is None else f"site {document['site']}"
+    engine = [document.get("engine"), document.get("engine_version"), document.get("profile")]
+    lines = (
+        [document.get("label"), site],
+        engine,
+        [document.get("source"), document.get("source_id")],
+        [document.get("kind"), outcome.get("status"), str(document.get("_id", ""))[:12]],
+    )
+    return "\n".join(", ".join(str(part) for part in line if part) for line in lines if any(line))
