@@ -13,6 +13,9 @@ from xashpc.calculation import Calculation
 from xashpc.errors import ConfigError
 from xashpc.spectrum import Spectrum
 
+#: Where a program's standard output and error go, in its run directory.
+STDOUT, STDERR = "engine.out", "engine.err"
+
 
 @dataclass(frozen=True)
 class Profile:

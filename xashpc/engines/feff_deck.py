@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,6 @@ from xashpc.calculation import Calculation
 DECK = "feff.inp"
 
 
-@lru_cache(maxsize=4)
-def _plain_cached(structure: Structure) -> Structure:
-    return Structure(
-        structure.lattice,
-        [site.specie.symbol for site in structure],
-        structure.frac_coords,
-    )
-
-
 def plain(structure: Structure) -> Structure:
     """The ordered structure without oxidation states, spins and site properties.
 
@@ -34,3 +24,72 @@ def plain(structure: Structure) -> Structure:
     return Structure(
         structure.lattice, [site.specie.symbol for site in structure], structure.frac_coords
     )
+
+
+def tags(edge: str, settings: Mapping[str, Any]) -> Tags:
+    """The control cards (FEFF10 user guide, 2.3): what ``settings`` mean to FEFF."""
+    return Tags(
+        {
+            "CONTROL": [1, 1, 1, 1, 1, 1],
+            "PRINT": [1, 0, 0, 0, 0, 0],
+            "EDGE": edge,
+            "COREHOLE": settings["core_hole"],
+            "S02": settings["s02"],
+            "EXCHANGE": [
+                settings["exchange_model"],
+                settings["exchange_real_shift_ev"],
+                settings["exchange_imaginary_shift_ev"],
+                settings["exchange_background_model"],
+            ],
+            "SCF": [
+                settings["scf_radius_angstrom"],
+                int(settings["scf_finite_cluster"]),
+                settings["scf_max_iterations"],
+                settings["scf_mixing"],
+                settings["scf_mix_iterations"],
+            ],
+            "FMS": [settings["fms_radius_angstrom"], int(settings["fms_finite_cluster"])],
+            "XANES": [
+                settings["xanes_kmax_per_angstrom"],
+                settings["xanes_kstep_per_angstrom"],
+                settings["xanes_estep_ev"],
+            ],
+        }
+    )
+
+
+def _header(structure: Structure, source: str) -> str:
+    """pymatgen's header, which lets its Xmu class find the structure again; comments to FEFF."""
+    try:
+        return str(Header(structure, source=source, comment="xashpc"))
+    except SymmetryUndeterminedError:
+        return f"TITLE comment: xashpc\nTITLE Source:  {source}"
+
+
+def deck(calculation: Calculation, settings: Mapping[str, Any]) -> str:
+    """Text of feff.inp for the calculation's site.
+
+    Parameters
+    ----------
+    settings : mapping
+        Complete settings of :mod:`xashpc.engines.feff_profiles`: the calculation's, or repaired.
+    """
+    structure = plain(calculation.structure)
+    radius = settings["cluster_radius_angstrom"]
+    source = str(calculation.provenance.get("source_id") or "unknown").replace("\n", " ")
+    parts = [
+        _header(structure, source),
+        str(tags(calculation.edge, settings)),
+        str(Potential(structure, calculation.site, radius)),
+        str(Atoms(structure, calculation.site, radius)),
+    ]
+    return "\n\n".join(parts)
+
+
+def write_deck(
+    calculation: Calculation, directory: Path, settings: Mapping[str, Any]
+) -> None:
+    """Write feff.inp into ``directory``, whole or not at all."""
+    temporary = directory / f"{DECK}.tmp"
+    temporary.write_text(deck(calculation, settings))
+    os.replace(temporary, directory / DECK)

@@ -1,0 +1,109 @@
+"""Repairs of FEFF: one handler for each kind of failure that other settings can cure.
+
+custodian's own FEFF handler is not used: it adds RESTART, which crashes FEFF10 on potentials that
+diverged, brings LDOS back, and opens log1.dat without asking whether it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xashpc.engines.feff_output import read_run
+from xashpc.errors import OutputError
+from xashpc.recovery.attempt import Attempt
+from xashpc.recovery.handlers import FailureHandler
+
+
+class _FeffHandler(FailureHandler):
+    def diagnose(self, directory: Path) -> tuple[str, str] | None:
+        try:
+            read_run(directory)
+        except OutputError as error:
+            return error.code, str(error)
+        return None
+
+
+class FeffScfHandler(_FeffHandler):
+    """The SCF loop ran out of iterations: more of them, then more careful mixing.
+
+    The first two rungs each brought NiO, stopped after three iterations, to convergence (in 16 and
+    13 iterations, docs/feff.md); the last is the FEFF10 user guide's advice for hard cases (SCF
+    card: smaller ca1, nmix up to 30).
+    """
+
+    codes = ("scf-unconverged",)
+    ladder = (
+        {"scf_max_iterations": 100, "scf_mix_iterations": 3},
+        {"scf_mixing": 0.05, "scf_mix_iterations": 10},
+        {"scf_mixing": 0.02, "scf_mix_iterations": 30},
+    )
+
+    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
+        tried = attempt.problems.count(code)
+        for rung in self.ladder[tried:]:
+            if different := {k: v for k, v in rung.items() if attempt.settings[k] != v}:
+                return different
+        return None
+
+
+class FeffNormanRadiusHandler(_FeffHandler):
+    """Too little charge around an atom to find its Norman radius: a larger SCF cluster.
+
+    Twice half as large again: 1.0 A (no neighbour) becomes 2.25 A (the first shell of any oxide).
+    """
+
+    codes = ("norman-radius",)
+    factor, times = 1.5, 2
+
+    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
+        radius = attempt.settings["scf_radius_angstrom"]
+        larger = min(round(radius * self.factor, 3), attempt.settings["cluster_radius_angstrom"])
+        if attempt.problems.count(code) >= self.times or larger <= radius:
+            return None
+        return {"scf_radius_angstrom": larger}
+
+
+class FeffMixingHandler(_FeffHandler):
+    """Occupations or the core-valence separation went astray: smaller steps.
+
+    FEFF's own advice ("Try to reduce ca1 in the SCF card").
+    """
+
+    codes = ("bad-counts", "corval")
+    ladder = (
+        {"scf_mixing": 0.05, "scf_mix_iterations": 10, "scf_max_iterations": 100},
+        {"scf_mixing": 0.01, "scf_mix_iterations": 30, "scf_max_iterations": 100},
+    )
+
+    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
+        tried = sum(attempt.problems.count(known) for known in self.codes)
+        for rung in self.ladder[tried:]:
+            if different := {k: v for k, v in rung.items() if attempt.settings[k] != v}:
+                return different
+        return None
+
+
+class FeffInterruptedHandler(_FeffHandler):
+    """Somebody killed FEFF, or its output ends in the middle: once more the same.
+
+    The out-of-memory killer, a full disk and an operator are gone by then, or the second run shows
+    that they are not.
+    """
+
+    codes = ("killed", "output-truncated", "output-missing")
+    times = 1
+
+    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
+        tried = sum(attempt.problems.count(known) for known in self.codes)
+        return {} if tried < self.times else None
+
+
+#: All of them; what none answers for (see docs/feff.md) is quarantined at once.
+FEFF_HANDLERS = (
+    FeffScfHandler,
+    FeffNormanRadiusHandler,
+    FeffMixingHandler,
+    FeffInterruptedHandler,
+)
