@@ -110,11 +110,10 @@ class FeffEngine(ExternalEngine):
                 "absorber-mismatch",
                 f"site {calculation.site} is {found}, expected the absorber {calculation.absorber}",
             )
-        radius = calculation.settings["scf_radius_angstrom"]
+        radius = calculation.settings["cluster_radius_angstrom"]
         if not structure.get_neighbors(structure[calculation.site], radius):
             raise InputError(
-                "lone-atom",
-                f"no neighbour within the SCF radius of {radius} A: FEFF finds no Norman radius",
+                "lone-atom", f"no neighbour within {radius} A: FEFF finds no Norman radius"
             )
         self._check_potentials(calculation)
 

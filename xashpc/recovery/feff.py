@@ -51,15 +51,17 @@ class FeffScfHandler(_FeffHandler):
 class FeffNormanRadiusHandler(_FeffHandler):
     """Too little charge around an atom to find its Norman radius: a larger SCF cluster.
 
-    Twice half as large again: 1.0 A (no neighbour) becomes 2.25 A (the first shell of any oxide).
+    At once to 3.5 A, which holds two shells of any oxide (with the first alone, TiO6 found its
+    radius and then did not converge), then half as large again.
     """
 
     codes = ("norman-radius",)
-    factor, times = 1.5, 2
+    least_angstrom, factor, times = 3.5, 1.5, 2
 
     def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
         radius = attempt.settings["scf_radius_angstrom"]
-        larger = min(round(radius * self.factor, 3), attempt.settings["cluster_radius_angstrom"])
+        larger = max(self.least_angstrom, round(radius * self.factor, 3))
+        larger = min(larger, attempt.settings["cluster_radius_angstrom"])
         if attempt.problems.count(code) >= self.times or larger <= radius:
             return None
         return {"scf_radius_angstrom": larger}
