@@ -19,9 +19,9 @@ from xashpc.flows.workflow import campaign_workflow
 from xashpc.storage import Store, server
 
 # Cubic perovskites SrBO3 with the lattice constants (Angstrom) that literature rounds to. With
-# a cluster of 3 A, BO6 alone, about 4 s a site. SrMnO3 does not converge in 30 iterations, so that
+# a cluster of 3 A, BO6 alone, about 4 s a site. SrCoO3 does not converge in 30 iterations, so that
 # one repair is always exercised.
-PEROVSKITES = {"Ti": 3.905, "V": 3.84, "Cr": 3.82, "Mn": 3.81}
+PEROVSKITES = {"Ti": 3.905, "V": 3.84, "Cr": 3.82, "Co": 3.83}
 DEADLINE_S = 300
 
 

@@ -24,7 +24,7 @@ def assert_complete(site) -> None:
         assert counts["asked"] == len(frame) == frame["key"].nunique() == 4
         assert counts["remaining"] == 0
         assert counts["quarantined"] == 0, frame[["name", "status", "reason"]]
-        assert frame.set_index("absorbing_element")["status"]["Mn"] == "repaired"
+        assert frame.set_index("absorbing_element")["status"]["Co"] == "repaired"
         assert [refusal["name"] for refusal in store.refusals(site.config.campaign_id)] == [
             "broken"
         ]
@@ -49,9 +49,9 @@ def test_run_goes_from_structures_to_a_report_and_does_nothing_twice(site):
         assert {row["_id"]: row["created_at"] for row in store.iter_documents({})} == before
 
     # What was found can be asked for, shown with its history, plotted, and taken back.
-    found = site.xashpc("find", "--element", "Mn", "--edge", "K", "--label", "O6")
+    found = site.xashpc("find", "--element", "Co", "--edge", "K", "--label", "O6")
     assert "SrCoO3" in found.stdout and "1 spectra" in found.stdout
-    key = site.xashpc("find", "--element", "Mn", "--format", "keys").stdout.strip()
+    key = site.xashpc("find", "--element", "Co", "--format", "keys").stdout.strip()
     shown = site.xashpc("show", key[:10], "--plot", "co.png").stdout
     assert "repair" in shown and "scf-unconverged" in shown
     assert (site.folder / "co.png").read_bytes().startswith(b"\x89PNG")

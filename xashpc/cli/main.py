@@ -61,7 +61,8 @@ for command in (
 def main() -> None:
     """Entry point: errors of ours become one message and exit status 1."""
     try:
-        cli.main(standalone_mode=False)
+        # Without standalone mode click returns the status of context.exit() instead of ending.
+        sys.exit(cli.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

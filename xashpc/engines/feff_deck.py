@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pymatgen.core import Structure
+from pymatgen.core import Element, Structure
 from pymatgen.io.feff.inputs import Atoms, Header, Potential, Tags
 from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
 
@@ -58,6 +58,28 @@ def tags(edge: str, settings: Mapping[str, Any]) -> Tags:
     )
 
 
+def potentials(structure: Structure, site: int, settings: Mapping[str, Any]) -> str:
+    """The POTENTIALS card, with one potential for each element and one for the absorber.
+
+    pymatgen gives each the number of its atoms in the cluster, which is far from neutral in a small
+    one (MnO cut at 5 A: Mn14 O6, and FEFF finds no Norman radius); the crystal's own ratio is what
+    FEFF asks for (FEFF10 user guide, POTENTIALS, xnatph).
+    """
+    radius = settings["cluster_radius_angstrom"]
+    card = Potential(structure, site, radius)
+    if settings["stoichiometry"] == "cluster":
+        return str(card)
+    absorber = structure[site].specie
+    ratio = structure.composition.reduced_composition
+    # The absorber alone weighs next to nothing in the crystal's charge.
+    rows = [f"0  {absorber.Z}  {absorber.symbol}  -1  -1  0.01"]
+    rows += [
+        f"{ipot}  {Element(symbol).Z}  {symbol}  -1  -1  {ratio[symbol]:g}"
+        for symbol, ipot in sorted(card.pot_dict.items(), key=lambda item: item[1])
+    ]
+    return "\n".join(["POTENTIALS", "*ipot Z tag lmax1 lmax2 xnatph", *rows])
+
+
 def _header(structure: Structure, source: str) -> str:
     """pymatgen's header, which lets its Xmu class find the structure again; comments to FEFF."""
     try:
@@ -80,7 +102,7 @@ def deck(calculation: Calculation, settings: Mapping[str, Any]) -> str:
     parts = [
         _header(structure, source),
         str(tags(calculation.edge, settings)),
-        str(Potential(structure, calculation.site, radius)),
+        potentials(structure, calculation.site, settings),
         str(Atoms(structure, calculation.site, radius)),
     ]
     return "\n\n".join(parts)

@@ -15,6 +15,7 @@ from xashpc.errors import ConfigError
 # cluster_radius_angstrom is MPXANESSet's and atomate get_wf_xas's default radius.
 _MPXANESSET = {
     "cluster_radius_angstrom": 10.0,
+    "stoichiometry": "cluster",
     "core_hole": "FSR",
     "s02": 0.0,
     "exchange_model": 0,
@@ -33,21 +34,31 @@ _MPXANESSET = {
     "xanes_estep_ev": 0.1,
 }
 
+# Ours: SCF on 4 A, RPA core hole as the Materials Project's library (Mathew et al. 2018), the
+# crystal's stoichiometry (feff_deck.potentials).
+_LIGHT = {
+    **_MPXANESSET,
+    "stoichiometry": "crystal",
+    "core_hole": "RPA",
+    "scf_radius_angstrom": 4.0,
+    "xanes_kmax_per_angstrom": 4.0,
+}
+
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         profile.name: profile
         for profile in (
             Profile(
                 "fast",
-                {**_MPXANESSET, "scf_radius_angstrom": 4.0, "fms_radius_angstrom": 5.0},
-                "MPXANESSet.yaml (pymatgen 2026.10) with SCF 4 A and FMS 5 A: a twentieth of its "
-                "cost, short of the second pre-edge peak of rutile (docs/feff.md, costs)",
+                {**_LIGHT, "cluster_radius_angstrom": 5.0, "fms_radius_angstrom": 5.0},
+                "SCF 4 A and FMS 5 A in a cluster of 5 A: ten to fifty seconds a site of a small "
+                "cell, short of the second pre-edge peak of rutile (docs/feff.md, costs)",
             ),
             Profile(
                 "standard",
-                {**_MPXANESSET, "scf_radius_angstrom": 4.0, "fms_radius_angstrom": 6.0},
-                "MPXANESSet.yaml (pymatgen 2026.10) with SCF 4 A and FMS 6 A: the smallest FMS "
-                "that shows rutile's second pre-edge peak (docs/feff.md, costs)",
+                {**_LIGHT, "cluster_radius_angstrom": 8.0, "fms_radius_angstrom": 6.0},
+                "SCF 4 A and FMS 6 A, the smallest FMS that shows rutile's second pre-edge peak, "
+                "in a cluster that holds the SCF spheres of the first shell's neighbours whole",
             ),
             Profile(
                 "mpset",
@@ -110,6 +121,7 @@ class _OneOf:
 _ALLOWED: Mapping[str, _Number | _OneOf] = MappingProxyType(
     {
         "cluster_radius_angstrom": _Number(2.0, 15.0),
+        "stoichiometry": _OneOf(("crystal", "cluster")),
         "core_hole": _OneOf(("FSR", "RPA", "NONE")),
         "s02": _Number(0.0, 1.0),
         "exchange_model": _OneOf((0, 1, 2, 3, 5)),

@@ -106,7 +106,7 @@ class CampaignConfig:
 
     def _freeze_texts(self, name: str, *, required: bool) -> None:
         values = getattr(self, name)
-        if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+        if not isinstance(values, (list, tuple)) or not all(isinstance(v, str) for v in values):
             raise ConfigError(f"campaign.{name} must be a list of texts; found {values!r}")
         if required and not values:
             raise ConfigError(f"campaign.{name} must not be empty")

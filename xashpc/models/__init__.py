@@ -12,6 +12,7 @@ from xashpc.models.base import HyperParameters, Model, Recipe
 _MODELS = {
     "lce-mlp": "xashpc.models.lce:LceMlp",
     "lce-cnn": "xashpc.models.lce:LceCnn",
+    "lce-wide": "xashpc.models.lce:LceWide",
 }
 
 __all__ = ["HyperParameters", "Model", "Recipe", "get_model", "model_names"]

@@ -25,6 +25,7 @@ NOT_INCREASING = "energies-not-increasing"
 NEGATIVE = "negative-absorption"
 ALL_ZERO = "all-zero"
 WRONG_EDGE = "wrong-edge"
+NO_TABULATED_EDGE = "no-tabulated-edge"
 NOT_COVERING = "grid-not-covered"
 LABEL_NOT_KEPT = "label-not-kept"
 DUPLICATE = "duplicate"
@@ -36,6 +37,12 @@ MIN_POINTS = 50
 # 9 to 27 eV above the tabulated edge. Nearly twice that, and a tenth of what parts the K edges of
 # neighbouring elements from Ti on (499 eV from Ti to V).
 EDGE_TOLERANCE_EV = 50.0
+
+# Intensities are stored as float32, which ends at 3.4e38; this leaves room for what splines add.
+MAX_INTENSITY = 1e30
+
+# Energies nearer than this are one energy: text and BSON bring them back with this much noise.
+MIN_SPACING_EV = 1e-6
 
 
 @cache
@@ -128,9 +135,10 @@ def spectra_reasons(
     if n_spectra == 0:
         return np.empty(0, dtype=object)
     starts = spectra.starts
-    finite = np.isfinite(spectra.energy) & np.isfinite(spectra.intensity)
+    finite = np.isfinite(spectra.energy) & (np.abs(spectra.intensity) < MAX_INTENSITY)
     falling = np.zeros(spectra.energy.size, dtype=bool)
-    falling[1:] = ~(np.diff(spectra.energy) > 0)
+    with np.errstate(invalid="ignore"):  # the difference of two infinities
+        falling[1:] = ~(np.diff(spectra.energy) > MIN_SPACING_EV)
     falling[starts] = False
     failures = [
         (TOO_SHORT, spectra.lengths < min_points),

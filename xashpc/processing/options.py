@@ -129,12 +129,14 @@ class ProcessingOptions:
             For unknown keys, which are named, and for values out of range.
         """
         known = {item.name for item in fields(cls)}
-        unknown = sorted(set(data) - known)
+        unknown = sorted(map(str, set(data) - known))
         if unknown:
-            raise ConfigError(
-                f"unknown processing options {unknown}; known are {sorted(known)}"
-            )
+            raise ConfigError(f"unknown processing options {unknown}; known are {sorted(known)}")
         return cls(**data)
+
+    def __reduce__(self):
+        # A mapping proxy cannot be pickled; Dask's workers are other processes.
+        return type(self).from_dict, (self.to_dict(),)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; :meth:`from_dict` takes them back."""

@@ -46,8 +46,8 @@ class CampaignReport:
     sites : DataFrame
         One row a document, as ``Store.find`` gives.
     repairs, quarantined : list of dict
-        ``key``, ``name``, ``absorbing_element``, ``edge`` and ``status`` with ``repairs``; the
-        same with ``reason`` and ``message``.
+        ``key``, ``name``, ``absorbing_element``, ``edge``, ``status`` and ``repairs`` of sites
+        that were repaired, in vain or not; the same with ``reason`` and ``message``.
     refusals : list of dict
         Inputs refused before they ran.
     datasets : mapping
@@ -120,12 +120,13 @@ def _troubled(store: Store, campaign_id: str) -> tuple[list[dict], list[dict]]:
             "edge": document.get("edge"),
             "status": outcome.get("status"),
         }
-        if outcome.get("repairs"):
-            repairs.append({**common, "repairs": list(outcome["repairs"])})
+        common["repairs"] = list(outcome.get("repairs") or [])
+        if common["repairs"]:
+            repairs.append(common)
         if outcome.get("status") == "quarantined":
             told = {"reason": outcome.get("reason"), "message": outcome.get("message")}
             quarantined.append({**common, **told})
-    for entries in (repairs, quarantined):
+    for entries in (repairs, quarantined):  # their steps stay in the order they were made
         entries.sort(key=lambda item: (str(item["name"]), str(item["key"])))
     return repairs, quarantined
 
@@ -137,9 +138,9 @@ def _read_evaluation(path: Path) -> dict:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         logger.warning("cannot read the evaluation %s: %s", path, error)
-        found = {"skipped": f"Its evaluation ({path.name}) cannot be read: {error}"}
+        found = {"skipped": f"its evaluation ({path.name}) cannot be read: {error}"}
     if not isinstance(found, dict):
-        found = {"skipped": f"Its evaluation ({path.name}) is not a mapping."}
+        found = {"skipped": f"its evaluation ({path.name}) is not a mapping"}
     return {"element": element, "edge": edge, "skipped": None, **found}
 
 
@@ -203,5 +204,8 @@ def write_report(report: CampaignReport, path: str | Path) -> Path:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

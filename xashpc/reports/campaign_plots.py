@@ -1,4 +1,4 @@
-"""Figures of a campaign: outcomes, coverage by element, run times, repairs."""
+"""Figures of a campaign: outcomes, run times, repairs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from xashpc.reports import figure_style as style
@@ -34,14 +33,21 @@ def outcome_bars(counts: Mapping[str, int]) -> Figure:
     axes = style.dress(figure.add_subplot(), grid="x")
     colours = [style.OUTCOME_COLOURS[name] for name in _OUTCOMES]
     bars = axes.barh(_OUTCOMES, values, color=colours, height=0.68)
-    total = sum(values)
-    axes.bar_label(bars, [f"{v:,}  ({100 * v / total:.0f} %)" for v in values], padding=5,
-                   fontsize=9, color=style.INK)
+    asked = sum(values) - int(counts.get("refused") or 0)
+    axes.bar_label(bars, [_share(*pair, asked) for pair in zip(_OUTCOMES, values, strict=True)],
+                   padding=5, fontsize=9, color=style.INK)
     axes.invert_yaxis()
-    axes.set(xlim=(0, max(values) * 1.18), xlabel="Sites")
+    axes.set(xlim=(0, max(values) * 1.18), xlabel="Sites (refused: inputs)")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    style.title(axes, f"{imported:,} imported spectra not shown" if imported else "Outcomes")
+    style.title(axes, f"{asked:,} sites asked for")
     return figure
+
+
+def _share(outcome: str, count: int, asked: int) -> str:
+    """``58  (88 %)``; a refused input is no site, so it has no share of the sites."""
+    if outcome == "refused" or not asked:
+        return f"{count:,}"
+    return f"{count:,}  ({100 * count / asked:.{0 if asked < 1000 else 1}f} %)"
 
 
 def runtime_histogram(frame: pd.DataFrame) -> Figure:
@@ -65,7 +71,8 @@ def runtime_histogram(frame: pd.DataFrame) -> Figure:
     names = [name for name in _OUTCOMES if (known["status"] == name).any()]
     axes.hist(
         [known.loc[known["status"] == name, "runtime_s"] for name in names], bins=bins,
-        stacked=True, color=[style.OUTCOME_COLOURS[name] for name in names], label=names,
+        stacked=True, color=[style.OUTCOME_COLOURS[name] for name in names],
+        label=[f"{name} (n = {(known['status'] == name).sum():,})" for name in names],
         edgecolor="white", linewidth=0.7,
     )
     median = float(known["runtime_s"].median())
@@ -83,49 +90,6 @@ def runtime_histogram(frame: pd.DataFrame) -> Figure:
 def _leads(value: float) -> bool:
     """Whether a tick is 2 or 5 times a power of ten."""
     return round(value / 10 ** np.floor(np.log10(value))) in (2, 5)
-
-
-def coverage_counts(frame: pd.DataFrame) -> pd.DataFrame:
-    """Usable spectra by element (rows, alphabetical) and class (columns), with a total.
-
-    Quarantined sites do not count: they have no spectrum. Labels outside T4, S5 and O6 are
-    summed as ``other``.
-    """
-    columns = [*style.CLASSES, "other", "total"]
-    if frame.empty:
-        return pd.DataFrame(columns=columns, dtype=int)
-    usable = frame[frame["status"] != "quarantined"]
-    label = usable["label"].where(usable["label"].isin(style.CLASSES), "other")
-    table = pd.crosstab(usable["absorbing_element"], label)
-    table = table.reindex(columns=columns[:-1], fill_value=0)
-    table["total"] = table.sum(axis=1)
-    table.index.name, table.columns.name = "element", None
-    return table
-
-
-def coverage_by_element(frame: pd.DataFrame) -> Figure:
-    """Usable spectra by element and class (as Carbone et al. 2019, Table I), shaded by count."""
-    table = coverage_counts(frame)
-    if table.empty:
-        return style.notice("No coverage: there is no usable spectrum.")
-    values = table.to_numpy(dtype=float)
-    shade = np.ma.masked_equal(values[:, :-1], 0)
-    figure = style.new_figure(6.4, 1.0 + 0.42 * len(table))
-    axes = figure.add_subplot()
-    axes.imshow(shade, cmap="Blues", norm=LogNorm(1, max(float(values.max()), 10.0) * 4),
-                aspect="auto", extent=(-0.5, values.shape[1] - 1.5, len(table) - 0.5, -0.5))
-    axes.set_xlim(-0.5, values.shape[1] - 0.5)
-    for row, column in np.ndindex(*values.shape):
-        last = column == values.shape[1] - 1
-        axes.text(column, row, f"{values[row, column]:,.0f}", ha="center", va="center",
-                  fontsize=10, color=style.INK, fontweight="bold" if last else "normal")
-    axes.set_xticks(range(values.shape[1]), table.columns)
-    axes.set_yticks(range(len(table)), table.index)
-    axes.xaxis.tick_top()
-    axes.tick_params(length=0, labelsize=10, colors=style.INK)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    return figure
 
 
 def repair_flow(repairs: Iterable[Mapping[str, Any]]) -> Figure:
@@ -151,6 +115,11 @@ def repair_flow(repairs: Iterable[Mapping[str, Any]]) -> Figure:
     good = np.array([helped[name] for name in names])
     bad = np.array([failed[name] for name in names])
     place = np.arange(len(names))
+    for row, (x, y) in enumerate(zip(good, bad, strict=True)):
+        text = f"{x:,} recovered" * bool(x) + ", " * bool(x and y) + f"{y:,} not" * bool(y)
+        axes.annotate(text, (x + y, row), xytext=(5, 0), textcoords="offset points", va="center",
+                      fontsize=9, color=style.INK)
+    axes.set_xlim(0, 1.25 * float((good + bad).max()))
     axes.barh(place, good, color=style.OUTCOME_COLOURS["repaired"], label="site recovered",
               height=0.66)
     axes.barh(place, bad, left=good, color=style.OUTCOME_COLOURS["quarantined"], height=0.66,

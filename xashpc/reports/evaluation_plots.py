@@ -16,6 +16,8 @@ from xashpc.reports import figure_style as style
 from xashpc.reports import published, scores
 
 _BAR_WIDTH = 0.36  # two models share a class: 0.72 of its place, the rest is air
+_HATCHES = (None, "////", "....", "xxxx")  # first, second, ... model of a group of bars
+_MATRICES_A_ROW = 4
 
 
 def pca_panels(evaluation: Mapping[str, Any]) -> Figure:
@@ -35,15 +37,17 @@ def pca_panels(evaluation: Mapping[str, Any]) -> Figure:
     if not pca or not pca.get("labels"):
         return style.notice("No principal components: the evaluation holds none.")
     labels = np.asarray(pca["labels"]).astype(str)
-    figure = style.new_figure(9.2, 4.5)
+    # Tall enough for two squares side by side: a lower figure would let titles be cut off.
+    figure = style.new_figure(9.6, 5.7)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     headings = (("full", "Full spectra"), ("pre_edge", "Pre-edge region only"))
     for axes, (region, heading) in zip(panels, headings, strict=True):
         _draw_components(axes, pca.get(region), labels, heading)
     handles = [
-        Line2D([], [], marker=style.CLASS_MARKERS.get(name, "x"), linestyle="none",
+        Line2D([], [], marker=style.CLASS_MARKERS.get(name, "o"), linestyle="none",
                color=style.class_colour(name), markersize=6,
-               label=f"{name} (n = {int((labels == name).sum())})")
+               label=f"{name} {style.CLASS_NAMES.get(name, '')} "
+               f"(n = {int((labels == name).sum()):,})")
         for name in style.class_order(labels)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False,
@@ -55,19 +59,21 @@ def _draw_components(
     axes: Axes, part: Mapping[str, Any] | None, labels: NDArray[np.str_], heading: str
 ) -> None:
     style.dress(axes, grid="both")
-    axes.set(xlim=(-1.08, 1.08), ylim=(-1.08, 1.08), aspect="equal")
+    ticks = np.linspace(-1, 1, 5)
+    axes.set(xlim=(-1.08, 1.08), ylim=(-1.08, 1.08), aspect="equal", xticks=ticks, yticks=ticks)
     style.title(axes, heading)
     points = np.asarray((part or {}).get("scores") or np.empty((0, 2)), dtype=float)
     if points.shape != (len(labels), 2):
         axes.text(0, 0, "not available", ha="center", color=style.FAINT)
         return
+    many = len(labels) > 300
     # Small groups on top, so that the few are not buried by the many.
     for name in sorted(style.class_order(labels), key=lambda name: -(labels == name).sum()):
         chosen = points[labels == name]
         axes.scatter(
-            chosen[:, 0], chosen[:, 1], s=26, marker=style.CLASS_MARKERS.get(name, "x"),
-            facecolor=style.class_colour(name), edgecolor="white", linewidth=0.4,
-            alpha=0.75 if len(labels) > 60 else 0.95,
+            chosen[:, 0], chosen[:, 1], s=12 if many else 28, linewidth=0.3,
+            marker=style.CLASS_MARKERS.get(name, "o"), facecolor=style.class_colour(name),
+            edgecolor="white", alpha=0.7 if many else 0.95,
         )
     explained = list((part or {}).get("explained") or [])
     for index, set_label in enumerate((axes.set_xlabel, axes.set_ylabel)):
@@ -88,18 +94,23 @@ def f1_bars(evaluations: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Fig
     rows = [row for row in rows if scores.runs_of(row)]
     if not rows:
         return style.notice("No scores: no classifier was evaluated.")
+    runs = [run for row in rows for run in scores.main_runs(row, region="full")]
+    models = dict.fromkeys(style.model_name(str(run["model"])) for run in runs)
+    hatches = {name: _HATCHES[index % len(_HATCHES)] for index, name in enumerate(models)}
     figure = style.new_figure(10.0, 0.7 + 2.9 * len(rows))
     panels = figure.subplots(len(rows), 2, sharey=True, squeeze=False)
     for line, evaluation in zip(panels, rows, strict=True):
         for axes, protocol in zip(line, scores.PROTOCOLS, strict=True):
-            _draw_f1(axes, evaluation, protocol)
+            _draw_f1(axes, evaluation, protocol, hatches)
         line[0].set_ylabel("F1 score")
-    figure.legend(handles=_f1_legend(), loc="outside lower center", ncols=4, frameon=False,
+    figure.legend(handles=_f1_legend(hatches), loc="outside lower center", ncols=5, frameon=False,
                   fontsize=9, labelcolor=style.INK)
     return figure
 
 
-def _draw_f1(axes: Axes, evaluation: Mapping[str, Any], protocol: str) -> None:
+def _draw_f1(
+    axes: Axes, evaluation: Mapping[str, Any], protocol: str, hatches: Mapping[str, str | None]
+) -> None:
     style.dress(axes)
     element = f"{evaluation.get('element', '')} {evaluation.get('edge', '')}"
     style.title(axes, f"{element}, {scores.PROTOCOL_NAMES[protocol]}")
@@ -115,7 +126,7 @@ def _draw_f1(axes: Axes, evaluation: Mapping[str, Any], protocol: str) -> None:
     for index, run in enumerate(full):
         offset = (index - (len(full) - 1) / 2) * width
         place = np.arange(len(names) + 1) + offset
-        hatch = None if style.short_model(str(run["model"])) == "mlp" else "////"
+        hatch = hatches[style.model_name(str(run["model"]))]
         colours = [*(style.class_colour(name) for name in names), style.INK]
         _bars(axes, place, _heights(run, names), width * 0.92, colours, hatch)
         reduced = [
@@ -156,13 +167,17 @@ def _bars(
                   capsize=2.5, capthick=1.1)
 
 
-def _f1_legend() -> list[Any]:
+def _f1_legend(hatches: Mapping[str, str | None]) -> list[Any]:
+    """Models in the order in which each group of bars shows them, then what all models share."""
+    models = [
+        Patch(facecolor=style.FAINT, edgecolor="white", hatch=hatch, label=name)
+        for name, hatch in hatches.items()
+    ]
     return [
-        Patch(facecolor=style.FAINT, label="MLP (plain)"),
-        Patch(facecolor=style.FAINT, hatch="////", edgecolor="white", label="CNN (hatched)"),
+        *models,
         Patch(facecolor="#d5d9de", label="same model, pre-edge only"),
         Line2D([], [], marker="D", linestyle="none", color="#F0E442", markeredgecolor=style.INK,
-               markersize=7, label="paper's macro F1 (stratified)"),
+               markersize=7, label="paper's macro F1 (full, stratified)"),
     ]
 
 
@@ -186,11 +201,16 @@ def confusion_matrices(
     runs = [run for run in runs if run.get("confusion")]
     if not runs:
         return style.notice("No confusion matrix: no classifier was evaluated.")
-    figure = style.new_figure(max(2.75 * len(runs), 3.4), 3.2)
-    panels = figure.subplots(1, len(runs), squeeze=False)[0]
-    for axes, run in zip(panels, runs, strict=True):
+    columns = min(len(runs), _MATRICES_A_ROW)
+    lines = -(-len(runs) // columns)
+    figure = style.new_figure(max(2.5 * columns, 3.4), 3.0 * lines)
+    panels = figure.subplots(lines, columns, squeeze=False)
+    for axes in panels.flat[len(runs) :]:
+        axes.set_axis_off()
+    for axes, run in zip(panels.flat, runs, strict=False):
         _draw_confusion(axes, run, list(classes or style.CLASSES))
-    panels[0].set_ylabel("True class")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("True class")
     return figure
 
 
@@ -203,7 +223,7 @@ def _draw_confusion(axes: Axes, run: Mapping[str, Any], names: list[str]) -> Non
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1.15)
     for row, column in np.ndindex(*counts.shape):
         axes.text(
-            column, row, f"{counts[row, column]:.0f}\n{100 * share[row, column]:.0f} %",
+            column, row, f"{counts[row, column]:,.0f}\n{100 * share[row, column]:.0f} %",
             ha="center", va="center", fontsize=9,
             color="white" if share[row, column] > 0.6 else style.INK,
         )

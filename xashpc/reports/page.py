@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from xashpc.errors import DatasetError
-from xashpc.reports import pictures, tables, wording
+from xashpc.reports import failure_tables, pictures, score_tables, scores, tables, wording
 from xashpc.reports.pictures import Picture
 from xashpc.reports.tables import Table
 from xashpc.storage.arrays import open_dataset
@@ -42,6 +41,12 @@ _CONFIG_NAMES = {
     "training": "Training options",
 }
 
+# Said only where something was calculated: a campaign of imports alone has them as defaults.
+_OF_CALCULATIONS = (
+    "engine", "profile", "settings", "edge", "labels", "hydrogen", "allow_missing_hydrogen",
+    "timeout_s", "max_attempts",
+)
+
 
 @dataclass(frozen=True)
 class ElementSection:
@@ -68,50 +73,46 @@ class ElementSection:
 
 
 def outcome_counts(report: CampaignReport) -> dict[str, int]:
-    """Outcomes of the asked-for calculations; imported spectra are counted apart.
-
-    The site list tells computed from imported, so it rules where it is at hand.
-    """
+    """Outcomes of the asked-for calculations and, apart from them, imported spectra."""
     names = ("asked", "refused", "ok", "repaired", "quarantined", "imported", "remaining")
-    counts = {name: int(report.counts.get(name) or 0) for name in names}
-    sites = report.sites
-    if not sites.empty and {"kind", "status"} <= set(sites.columns):
-        imported = sites["kind"] == "imported"
-        counts["imported"] = int(imported.sum())
-        for name in ("ok", "repaired", "quarantined"):
-            counts[name] = int((sites.loc[~imported, "status"] == name).sum())
-    return counts
+    return {name: int(report.counts.get(name) or 0) for name in names}
 
 
 def page_context(report: CampaignReport) -> dict[str, Any]:
     """Everything the template shows."""
     counts = outcome_counts(report)
     sections = list(_element_sections(report))
-    evaluated = [evaluation for evaluation in report.evaluations if not evaluation.get("skipped")]
+    evaluations = _in_order(report.evaluations)
+    evaluated = [evaluation for evaluation in evaluations if not evaluation.get("skipped")]
+    identifier = str(report.campaign.get("_id"))
     found = pictures.outcome_pictures(counts, report.sites, report.repairs)
     elements = covered_elements(report)
     return {
         "report": report,
         "title": str(report.campaign.get("name") or report.campaign.get("_id")),
-        "identifier": str(report.campaign.get("_id")),
+        "identifier": identifier,
         "collected": report.collected_at.strftime("%Y-%m-%d %H:%M UTC"),
         "tiles": _tiles(counts, elements),
         "summary": wording.summary(
             counts, report.campaign, report.sites, elements, report.collected_at
         ),
-        "verdicts": [wording.verdict(evaluation) for evaluation in report.evaluations],
+        "verdicts": [wording.verdict(evaluation) for evaluation in evaluations],
         "figures": found,
         "coverage": tables.coverage_table(report.sites),
-        "scores": tables.scores_table(evaluated),
+        "scores": score_tables.scores_table(evaluated),
         "sections": sections,
-        "reasons": tables.reasons_table(report.quarantined, report.refusals),
-        "quarantined": tables.quarantined_table(report.quarantined, MAX_FAILURES),
-        "refused": tables.refusals_table(report.refusals, MAX_FAILURES),
-        "repairs": tables.repairs_table(report.repairs, MAX_FAILURES),
-        "sites": tables.sites_table(report.sites, MAX_SITES),
+        "reasons": failure_tables.reasons_table(report.quarantined, report.refusals),
+        "quarantined": failure_tables.quarantined_table(
+            report.quarantined, MAX_FAILURES, identifier
+        ),
+        "refused": failure_tables.refusals_table(report.refusals, MAX_FAILURES, identifier),
+        "repairs": failure_tables.repairs_table(report.repairs, MAX_FAILURES, identifier),
+        "sites": tables.sites_table(report.sites, MAX_SITES, identifier),
         "processing": tables.processing_table(report.dataset_summaries),
-        "method": tables.pairs_table("What was asked", _method(report), ("Setting", "Value")),
-        "versions": tables.pairs_table("Versions", report.versions, ("Software", "Version")),
+        "method": tables.pairs_table(
+            "What was asked", _method(report, counts), ("Setting", "Value")
+        ),
+        "versions": tables.pairs_table("Software used", report.versions, ("Software", "Version")),
         "citations": report.citations,
         "papers": _papers(report),
         "pictures": [*found.values(), *(p for section in sections for p in section.pictures)],
@@ -168,6 +169,7 @@ def _element_section(
     if evaluation is None:
         notes.append("No classifier was evaluated on this dataset.")
     else:
+        notes.extend(wording.omissions(evaluation))
         drawn.extend(pictures.evaluation_pictures(evaluation, name))
     judged = evaluation is not None and not skipped
     return ElementSection(
@@ -178,7 +180,7 @@ def _element_section(
         cautions=tuple(wording.cautions(evaluation)) if judged else (),
         facts=tuple(facts),
         pictures=tuple(drawn),
-        class_scores=tables.class_scores_table(evaluation) if judged else None,
+        class_scores=score_tables.class_scores_table(evaluation) if judged else None,
     )
 
 
@@ -203,7 +205,10 @@ def _dataset_facts(dataset: xr.Dataset) -> Iterator[str]:
         )
     threshold = dataset.attrs.get("duplicate_threshold")
     if threshold is not None:
-        yield f"Duplicates: spectra closer than a mean absolute difference of {threshold}."
+        yield (
+            "Duplicates were kept." if threshold == "off" else
+            f"Duplicates: spectra closer than a mean absolute difference of {threshold}."
+        )
     if "average_coverage" in dataset:
         coverage = dataset["average_coverage"].values.astype(float)
         whole = int((coverage > 1 - 1e-6).sum())
@@ -213,27 +218,37 @@ def _dataset_facts(dataset: xr.Dataset) -> Iterator[str]:
         )
 
 
-def _method(report: CampaignReport) -> dict[str, Any]:
-    config = report.campaign.get("config") or {}
+def _method(report: CampaignReport, counts: Mapping[str, int]) -> dict[str, Any]:
+    config = dict(report.campaign.get("config") or {})
+    if not counts["asked"]:
+        for key in _OF_CALCULATIONS:
+            config.pop(key, None)
     settings = {
         heading: config[key]
         for key, heading in _CONFIG_NAMES.items()
         if config.get(key) not in (None, [], {}, ())
     }
-    for key in ("labels", "absorbers"):
-        if _CONFIG_NAMES[key] in settings:
-            settings[_CONFIG_NAMES[key]] = ", ".join(map(str, config[key]))
     if report.campaign.get("other_labels"):
         settings["Sites passed over for their label"] = report.campaign["other_labels"]
-    for evaluation in report.evaluations:
+    for evaluation in _in_order(report.evaluations):
         if not evaluation.get("skipped"):
-            kept = {k: evaluation.get(k) for k in ("seed", "epochs", "pre_edge_cut_ev")}
-            kept["group_by"] = sorted(
-                {str(run["group_by"]) for run in evaluation.get("runs") or [] if
-                 run.get("group_by")}
-            )
-            settings[f"Classifier, {evaluation.get('element')}"] = json.dumps(kept)
+            groups = {str(run["group_by"]) for run in scores.runs_of(evaluation) if
+                      run.get("group_by")}
+            settings[f"Classifier, {evaluation.get('element')} {evaluation.get('edge')}"] = {
+                "seed": evaluation.get("seed"),
+                "epochs": evaluation.get("epochs"),
+                "pre-edge up to (eV)": evaluation.get("pre_edge_cut_ev"),
+                "folds grouped by": sorted(groups) or None,
+            }
     return settings
+
+
+def _in_order(evaluations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Evaluations in the order of the periodic table, as the sections are."""
+    elements = tables.by_atomic_number({str(e.get("element")) for e in evaluations})
+    return sorted(
+        evaluations, key=lambda e: (elements.index(str(e.get("element"))), str(e.get("edge")))
+    )
 
 
 def _papers(report: CampaignReport) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from xashpc.reports import figure_style as style
-from xashpc.reports import plots, scores, tables, wording
+from xashpc.reports import plots, scores, wording
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,15 @@ def outcome_pictures(
     """Figures of the campaign as a whole, by name; those without anything to show are left out."""
     found = {}
     if counts["asked"] or counts["refused"]:
+        imported = wording.number(counts["imported"], "imported spectrum")
         told = ", ".join(
             f"{counts[name]:,} {name}"
             for name in ("ok", "repaired", "quarantined", "refused", "remaining")
         )
         found["outcomes"] = render(
             plots.outcome_bars(counts), "outcomes", f"Bar chart of outcomes: {told}.",
-            "How the calculations ended; “refused” are inputs that were never run.",
+            "How the calculations ended, in shares of the sites asked for; refused inputs were "
+            "never run." + (f" The {imported} are not shown." if counts["imported"] else ""),
         )
     computed = sites[sites["kind"] != "imported"] if "kind" in sites else sites
     if wording.engine_seconds(computed) is not None:
@@ -78,12 +80,6 @@ def outcome_pictures(
             plots.runtime_histogram(computed), "runtimes",
             f"Histogram of engine run times; the median is {median:,.0f} seconds.",
             "Wall time in the engine for each site, coloured by outcome.",
-        )
-    if not sites.empty and tables.coverage_table(sites) is not None:
-        found["coverage"] = render(
-            plots.coverage_by_element(sites), "coverage",
-            "Shaded table of spectra by element and class; its numbers are in the coverage table.",
-            "Usable spectra by element and class.",
         )
     if any(site.get("repairs") for site in repairs):
         found["repairs"] = render(
@@ -98,7 +94,9 @@ def spectra_picture(dataset: xr.Dataset, name: str, cut: float | None) -> Pictur
     """Spectra by class of one dataset."""
     labels = np.asarray(dataset["label"].values).astype(str)
     kinds = [str(kind) for kind in dataset["kind"].values] if "kind" in dataset else []
-    counts = ", ".join(f"{n} {(labels == n).sum()}" for n in style.class_order(labels))
+    counts = ", ".join(
+        f"{n or 'unlabelled'} {(labels == n).sum()}" for n in style.class_order(labels)
+    )
     return render(
         plots.spectra_by_class(dataset, pre_edge_cut_ev=cut), f"{name}-spectra",
         f"X-ray absorption spectra of {name} by class ({counts}) with the mean of each class.",
@@ -129,9 +127,9 @@ def evaluation_pictures(evaluation: Mapping[str, Any], name: str) -> Iterator[Pi
         if run.get("confusion")
     ]
     if shown:
-        recalls = "; ".join(_recall_words(run, scores.class_names(evaluation)) for run in shown[:4])
+        recalls = "; ".join(_recall_words(run, scores.class_names(evaluation)) for run in shown)
         yield render(
-            plots.confusion_matrices(shown[:4], scores.class_names(evaluation)),
+            plots.confusion_matrices(shown, scores.class_names(evaluation)),
             f"{name}-confusion", f"Confusion matrices of {name}. Recall: {recalls}.",
             "Sites summed over the test folds, full spectra; percentages are of the true class.",
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from xashpc.reports.campaign_plots import (
-    coverage_by_element,
     outcome_bars,
     repair_flow,
     runtime_histogram,
@@ -20,7 +19,6 @@ from xashpc.reports.spectra_plots import single_spectrum, spectra_by_class
 __all__ = [
     "confusion_matrices",
     "confusion_matrix",
-    "coverage_by_element",
     "f1_bars",
     "outcome_bars",
     "pca_panels",

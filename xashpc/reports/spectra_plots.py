@@ -39,7 +39,7 @@ def spectra_by_class(dataset: xr.Dataset, *, pre_edge_cut_ev: float | None = Non
     labels = np.asarray(dataset["label"].values).astype(str)
     groups = {name: intensity[labels == name] for name in style.CLASSES if (labels == name).any()}
     if not groups:
-        return style.notice("No spectrum carries the label T4, S5 or O6: nothing to draw.")
+        return _unclassified(energy, intensity, dataset.attrs)
 
     figure = style.new_figure(10.0, 5.2)
     grid = figure.add_gridspec(3, 2, width_ratios=(1.9, 1.0))
@@ -47,8 +47,9 @@ def spectra_by_class(dataset: xr.Dataset, *, pre_edge_cut_ev: float | None = Non
     _draw_together(together, energy, groups)
     others = len(labels) - sum(len(rows) for rows in groups.values())
     element, edge = dataset.attrs.get("element", ""), dataset.attrs.get("edge", "")
-    heading = f"{element} {edge} edge, {len(labels) - others} sites"
-    style.title(together, heading + (f" ({others} with other labels not drawn)" if others else ""))
+    heading = f"{element} {edge} edge, {len(labels) - others:,} sites"
+    left_out = f" ({others:,} with other labels not drawn)" if others else ""
+    style.title(together, heading + left_out)
     for row, name in enumerate(style.CLASSES):
         panel = style.dress(figure.add_subplot(grid[row, 1], sharex=together, sharey=together))
         _draw_class(panel, energy, groups.get(name, np.empty((0, energy.size))), name)
@@ -62,6 +63,34 @@ def spectra_by_class(dataset: xr.Dataset, *, pre_edge_cut_ev: float | None = Non
             xytext=(4, 0), textcoords="offset points", fontsize=8.5, color=style.FAINT,
         )
     return figure
+
+
+def _unclassified(
+    energy: NDArray[np.float64], rows: NDArray[np.float64], attrs: Mapping[str, Any]
+) -> Figure:
+    """Spectra of which none has one of the paper's labels: one grey panel and their mean."""
+    if not len(rows):
+        return style.notice("The dataset holds no spectrum: nothing to draw.")
+    figure = style.new_figure(8.0, 4.2)
+    axes = style.dress(figure.add_subplot())
+    axes.add_collection(_faint(energy, _thinned(rows), style.OTHER_COLOUR))
+    axes.plot(energy, rows.mean(axis=0), color=style.INK, linewidth=1.8)
+    axes.set(xlim=(energy[0], energy[-1]), ylim=(min(0.0, float(rows.min())), rows.max() * 1.04))
+    axes.set_xlabel("Energy (eV)")
+    axes.set_ylabel("Absorption, scaled to maximum 1")
+    subject = f"{attrs.get('element', '')} {attrs.get('edge', '')} edge"
+    style.title(axes, f"{subject}, {len(rows):,} spectra, none labelled T4, S5 or O6")
+    return figure
+
+
+def _faint(
+    energy: NDArray[np.float64], rows: NDArray[np.float64], colour: str
+) -> LineCollection:
+    return LineCollection(
+        [np.column_stack([energy, row]) for row in rows],
+        colors=[(colour, _alpha(len(rows)))],
+        linewidths=0.6,
+    )
 
 
 def _draw_together(
@@ -85,7 +114,7 @@ def _draw_together(
     for name, rows in groups.items():
         mean = rows.mean(axis=0)
         axes.plot(energy, mean, color="white", linewidth=4.2, alpha=0.85)
-        legend = f"{name}  {style.CLASS_NAMES[name]} (n = {len(rows)})"
+        legend = f"{name} {style.CLASS_NAMES[name]} (n = {len(rows):,})"
         axes.plot(energy, mean, color=style.class_colour(name), linewidth=2.4, label=legend)
     top = max(float(rows.max()) for rows in groups.values())
     low = min(float(rows.min()) for rows in groups.values())
@@ -100,19 +129,13 @@ def _draw_class(
 ) -> None:
     colour = style.class_colour(name)
     drawn = _thinned(rows)
-    text = f"{name}, n = {len(rows)}"
-    style.title(axes, text + (f" ({len(drawn)} drawn)" if len(drawn) < len(rows) else ""))
+    text = f"{name}, n = {len(rows):,}"
+    style.title(axes, text + (f" ({len(drawn):,} drawn)" if len(drawn) < len(rows) else ""))
     if not len(rows):
         axes.text(0.5, 0.5, "no site of this class", transform=axes.transAxes, ha="center",
                   va="center", color=style.FAINT, fontsize=9)
         return
-    axes.add_collection(
-        LineCollection(
-            [np.column_stack([energy, row]) for row in drawn],
-            colors=[(colour, _alpha(len(drawn)))],
-            linewidths=0.6,
-        )
-    )
+    axes.add_collection(_faint(energy, drawn, colour))
     axes.plot(energy, rows.mean(axis=0), color=style.INK, linewidth=1.6)
 
 
@@ -152,9 +175,10 @@ def single_spectrum(document: Mapping[str, Any]) -> Figure:
     if intensity.min() >= 0:
         axes.set_ylim(bottom=0)
     style.title(axes, _spectrum_title(document))
+    # Below the axes: no corner inside them is free for every edge.
     style.plain(
-        axes.text(0.985, 0.03, _spectrum_facts(document), transform=axes.transAxes, ha="right",
-                  va="bottom", fontsize=8.5, color=style.FAINT, linespacing=1.5)
+        figure.supxlabel(_spectrum_facts(document), x=0.01, ha="left", fontsize=8.5,
+                         color=style.FAINT, linespacing=1.5)
     )
     return figure
 
@@ -168,19 +192,22 @@ def _intensity_label(unit: str) -> str:
 
 
 def _spectrum_title(document: Mapping[str, Any]) -> str:
-    subject = " ".join(str(document[k]) for k in ("name", "formula") if document.get(k))
+    # Imported structures are often named by their formula: said once.
+    names = dict.fromkeys(str(document[k]) for k in ("name", "formula") if document.get(k))
+    subject = " ".join(names)
     return f"{document.get('absorbing_element', '')} {document.get('edge', '')} edge  {subject}"
 
 
 def _spectrum_facts(document: Mapping[str, Any]) -> str:
-    """Label and site, engine and profile, source and outcome: a line each."""
+    """Label, site and source in one line, how it was made in the next."""
     outcome = document.get("outcome") or {}
     site = None if document.get("site") is None else f"site {document['site']}"
     engine = [document.get("engine"), document.get("engine_version"), document.get("profile")]
-    lines = (
-        [document.get("label"), site],
-        engine,
-        [document.get("source"), document.get("source_id")],
-        [document.get("kind"), outcome.get("status"), str(document.get("_id", ""))[:12]],
+    source = [document.get("source"), document.get("source_id")]
+    state = [document.get("kind"), outcome.get("status"), str(document.get("_id", ""))[:12]]
+    lines = ([[document.get("label")], [site], source], [engine, state])
+    told = (
+        ", ".join(" ".join(str(part) for part in group if part) for group in line if any(group))
+        for line in lines
     )
-    return "\n".join(", ".join(str(part) for part in line if part) for line in lines if any(line))
+    return "\n".join(line for line in told if line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -29,14 +30,16 @@ def number(count: int, noun: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """``41 s``, ``12 min``, ``3.4 h``; "unknown" for None."""
+    """``41 s``, ``12 min``, ``3.4 h``, ``5.1 days``; "unknown" for None."""
     if seconds is None:
         return "unknown"
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:,.1f} h"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:,.1f} days"
 
 
 def joined(names: Sequence[str]) -> str:
@@ -101,10 +104,12 @@ def summary(
     )
     seconds = engine_seconds(sites)
     if seconds is not None:
-        wall = duration(wall_seconds(campaign, now))
+        wall = wall_seconds(campaign, now)
         lines.append(
             f"The engine worked for {duration(seconds)} in all (one process a site, so about as "
-            f"much CPU time); from planning to this page it took {wall}, breaks included."
+            "much CPU time)"
+            + ("." if wall is None else
+               f"; from planning to this page it took {duration(wall)}, breaks included.")
         )
     return lines
 
@@ -126,30 +131,52 @@ def cautions(evaluation: Mapping[str, Any]) -> list[str]:
             f"Few members of {listed}: one misjudged spectrum moves the recall of such a class by "
             f"more than {100 / FEW_IN_CLASS:.0f} points."
         )
-    for run in scores.main_runs(evaluation, region="full", protocol="stratified"):
-        grouped = [
-            other
-            for other in scores.main_runs(evaluation, region="full", protocol="grouped")
-            if other["model"] == run["model"]
-        ]
-        gap = scores.macro_mean(run) - scores.macro_mean(grouped[0]) if grouped else 0.0
-        if gap > NOTABLE_GAP:
-            found.append(
-                f"{style.model_name(str(run['model']))}: the stratified score is {gap:.2f} higher "
-                "than the grouped one. That much of it comes from meeting the same material, or "
-                "one like it, in training; expect the grouped score on new materials."
-            )
+    gaps = leaks(evaluation)
+    if gaps:
+        listed = joined([f"{gap:.2f} ({style.model_name(name)})" for name, gap in gaps.items()])
+        found.append(
+            f"The stratified score is higher than the grouped one by {listed}. That much of it "
+            "comes from meeting the same material, or one like it, in training; expect the "
+            "grouped score on new materials."
+        )
     return found
+
+
+def omissions(evaluation: Mapping[str, Any]) -> list[str]:
+    """Parts of an evaluation that could not be made, those with one reason in one sentence."""
+    models: dict[tuple[str, ...], dict[str, None]] = {}
+    for part in evaluation.get("omitted") or []:
+        what = tuple(str(part.get(name)) for name in ("protocol", "region", "reason"))
+        models.setdefault(what, {})[style.model_name(str(part.get("model")))] = None
+    return [
+        f"Not evaluated: {joined(list(names))} with {protocol} folds on the "
+        f"{'full spectrum' if region == 'full' else 'pre-edge'}: {reason.rstrip('.')}."
+        for (protocol, region, reason), names in models.items()
+    ]
+
+
+def leaks(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Model -> how far its stratified score exceeds its grouped one, where that is notable."""
+    grouped = {
+        str(run["model"]): scores.macro_mean(run)
+        for run in scores.main_runs(evaluation, region="full", protocol="grouped")
+    }
+    gaps = {
+        str(run["model"]): scores.macro_mean(run) - grouped.get(str(run["model"]), float("nan"))
+        for run in scores.main_runs(evaluation, region="full", protocol="stratified")
+    }
+    return {name: gap for name, gap in gaps.items() if gap > NOTABLE_GAP}
 
 
 def verdict(evaluation: Mapping[str, Any]) -> str:
     """The best full-spectrum scores of an element beside the paper's, in one sentence."""
     subject = f"{evaluation.get('element')} {evaluation.get('edge')} edge"
     if evaluation.get("skipped"):
-        return f"{subject}: not classified. {evaluation['skipped']}"
+        return f"{subject}: not classified: {str(evaluation['skipped']).rstrip('.')}."
     parts = []
     for protocol in scores.PROTOCOLS:
         runs = scores.main_runs(evaluation, region="full", protocol=protocol)
+        runs = [run for run in runs if not math.isnan(scores.macro_mean(run))]
         if runs:
             best = max(runs, key=scores.macro_mean)
             parts.append(
@@ -174,10 +201,13 @@ def spectra_caption(labels: Sequence[str], kinds: Sequence[str], cut: float | No
     """Caption of the figure of spectra by class."""
     computed = sum(kind != "imported" for kind in kinds)
     imported = len(kinds) - computed
+    origin = "all computed here" if not imported else "all imported"
+    if computed and imported:
+        origin = f"{computed:,} computed here and {imported:,} imported"
     text = (
-        f"{number(len(labels), 'site')}, {computed:,} computed here and {imported:,} imported. "
-        "Faint: sites; bold: mean of the class (black in the panels of one class). Each spectrum "
-        "is scaled to a maximum of 1, as in the paper's Fig. 2."
+        f"{number(len(labels), 'site')}, {origin}. Faint: sites; bold: mean of the class (black "
+        "in the panels of one class). Each spectrum is scaled to a maximum of 1, as in the "
+        "paper's Fig. 2."
     )
     if cut is not None:
         text += f" Dashed: end of the pre-edge region, {cut:.1f} eV."

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bson.errors import BSONError
 from pymongo import MongoClient, WriteConcern
+from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
-    ConfigurationError,
+    BulkWriteError,
     CursorNotFound,
     DocumentTooLarge,
-    InvalidURI,
     OperationFailure,
     PyMongoError,
 )
@@ -40,12 +41,13 @@ RETRY_S = 90.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 # MongoDB manual, "Error Codes".
-_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+_UNAUTHORIZED, _AUTHENTICATION_FAILED, _DUPLICATE_KEY = 13, 18, 11000
 
 # Keys of my_launchpad.yaml that matter here (FireWorks 2.1, LaunchPad.__init__).
 LAUNCHPAD_KEYS = (
     "host", "port", "name", "username", "password", "authsource", "uri_mode", "mongoclient_kwargs",
 )  # fmt: skip
+_LAUNCHPAD_TYPES = {"port": int, "uri_mode": bool, "mongoclient_kwargs": Mapping}
 
 
 def address_of(uri: str) -> str:
@@ -144,7 +146,20 @@ def target_from_launchpad_file(path: Path | str) -> Target:
         raise ConfigError(
             f"the launchpad file {path} must be a mapping with at least 'host' and 'name'"
         )
-    return target_from_launchpad(**{key: data.get(key) for key in LAUNCHPAD_KEYS})
+    settings = {key: data.get(key) for key in LAUNCHPAD_KEYS}
+    _check_types(settings, path)
+    return target_from_launchpad(**settings)
+
+
+def _check_types(settings: Mapping[str, Any], path: Path) -> None:
+    """Refuse a value of the wrong type by its key alone: any of them may hold a password."""
+    for key, value in settings.items():
+        expected = _LAUNCHPAD_TYPES.get(key, str)
+        if value is not None and not isinstance(value, expected):
+            raise ConfigError(
+                f"{key!r} in the launchpad file {path} must be of type {expected.__name__}; "
+                f"found {type(value).__name__}"
+            )
 
 
 class Connection:
@@ -166,19 +181,25 @@ class Connection:
         self.target = target
         self.retry_s = retry_s
         self._reached = False
-        options = {
+        defaults = {
             "serverSelectionTimeoutMS": int(SELECTION_TIMEOUT_S * 1000),
             "connectTimeoutMS": int(SELECTION_TIMEOUT_S * 1000),
             "appname": "xashpc",
-            "tz_aware": True,
-            **target.options,
         }
+        # Arguments would overrule what the URI says.
+        given = target.uri.partition("?")[2].lower()
+        options = {name: value for name, value in defaults.items() if name.lower() not in given}
+        options |= {**target.options, "tz_aware": True}
         try:
-            self.client: MongoClient = MongoClient(target.uri, **options)
+            with warnings.catch_warnings():
+                # The driver warns of an option that it does not understand and goes on without:
+                # a misspelt "tls=ture" must not send a password in the clear.
+                warnings.simplefilter("error", UserWarning)
+                self.client: MongoClient = MongoClient(target.uri, **options)
             # Acknowledged means: in the journal. A killed server loses nothing acknowledged.
             concern = WriteConcern(**{**self.client.write_concern.document, "j": True})
             self.database = self.client.get_database(target.database, write_concern=concern)
-        except (InvalidURI, ConfigurationError, PyMongoError, ValueError, TypeError) as error:
+        except (PyMongoError, ValueError, TypeError, UserWarning) as error:
             # The driver's words may quote the URI, and with it the password.
             raise ConfigError(
                 f"the MongoDB address {target.address} (database {target.database!r}) or one of "
@@ -211,7 +232,13 @@ class Connection:
                 now = time.monotonic()
                 if deadline is None:
                     deadline = now + (self.retry_s if self._reached else 0.0)
-                    logger.warning("no answer from %s: %s", self.target.address, error)
+                    if self._reached:
+                        # The driver's first clause; its topology dump tells no more.
+                        reason = str(error).partition(" (configured")[0]
+                        logger.warning(
+                            "lost %s (%s); trying again for %.0f s",
+                            self.target.address, reason, self.retry_s,
+                        )  # fmt: skip
                 if now >= deadline:
                     raise self._unavailable() from error
                 time.sleep(min(pause, max(deadline - now, 0.0)))
@@ -221,10 +248,25 @@ class Connection:
             except OperationFailure as error:
                 raise self._refused(error) from error
             except PyMongoError as error:
-                raise StoreError(f"the database at {self.target.address} failed: {error}") from error
+                address = self.target.address
+                raise StoreError(f"the database at {address} failed: {error}") from error
             else:
                 self._reached = True
                 return result
+
+    def insert_missing(self, collection: Collection, documents: Sequence[dict]) -> None:
+        """Insert the documents whose ``_id`` is not there yet; the others stay as they are."""
+
+        def insert() -> None:
+            try:
+                collection.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                failures = error.details.get("writeErrors", [])
+                if not failures or any(f.get("code") != _DUPLICATE_KEY for f in failures):
+                    raise
+
+        if documents:
+            self.call(insert)
 
     def _unavailable(self) -> StoreUnavailableError:
         return StoreUnavailableError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo import ASCENDING
-from pymongo.errors import BulkWriteError
 
 from xashpc.errors import NotFoundError, StoreError
 from xashpc.storage.connection import Connection
@@ -20,7 +20,44 @@ BUCKET = "files"
 CHUNK_BYTES = 255 * 1024
 # zlib's own default balance; level 9 saves under 1 % on FEFF's tables for three times the work.
 COMPRESSION_LEVEL = 6
-_DUPLICATE_KEY = 11000  # MongoDB manual, "Error Codes"
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """One file ready to be stored.
+
+    Attributes
+    ----------
+    name : str
+    size : int
+        Bytes before compression.
+    file_id : str
+        sha256 of ``packed``.
+    packed : bytes
+        gzip of the content.
+    """
+
+    name: str
+    size: int
+    file_id: str
+    packed: bytes = field(repr=False)
+
+    @property
+    def entry(self) -> dict:
+        """What the spectrum document says of the file."""
+        return {"name": self.name, "size": self.size, "file_id": self.file_id}
+
+
+def pack(files: Mapping[str, bytes]) -> list[PackedFile]:
+    """Compress ``files``, in order of name."""
+    packed_files = []
+    for name in sorted(files):
+        content = bytes(files[name])
+        # mtime=0: the same content gives the same bytes at any time.
+        packed = gzip.compress(content, COMPRESSION_LEVEL, mtime=0)
+        file_id = hashlib.sha256(packed).hexdigest()
+        packed_files.append(PackedFile(name, len(content), file_id, packed))
+    return packed_files
 
 
 class FileStore:
@@ -47,19 +84,11 @@ class FileStore:
             lambda: self._files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
         )
 
-    def put(self, files: Mapping[str, bytes]) -> list[dict]:
-        """Store ``files``; return their entries for the spectrum document, in order of name."""
-        stored, entries = {}, []
-        for name in sorted(files):
-            content = bytes(files[name])
-            # mtime=0: the same content gives the same bytes at any time.
-            packed = gzip.compress(content, COMPRESSION_LEVEL, mtime=0)
-            file_id = hashlib.sha256(packed).hexdigest()
-            stored[file_id] = (name, content, packed)
-            entries.append({"name": name, "size": len(content), "file_id": file_id})
-        for file_id in self._missing(list(stored)):
-            self._write(file_id, *stored[file_id])
-        return entries
+    def put(self, packed: Sequence[PackedFile]) -> None:
+        """Store files; those that are there already cost one query."""
+        by_id = {file.file_id: file for file in packed}
+        for file_id in self._missing(list(by_id)):
+            self._write(by_id[file_id])
 
     def _missing(self, file_ids: list[str]) -> list[str]:
         if not file_ids:
@@ -68,43 +97,30 @@ class FileStore:
         present = self._connection.call(lambda: {f["_id"] for f in self._files.find(query, {})})
         return [file_id for file_id in file_ids if file_id not in present]
 
-    def _write(self, file_id: str, name: str, content: bytes, packed: bytes) -> None:
+    def _write(self, file: PackedFile) -> None:
         """Chunks first, then the file's own document: until that one is there, there is no file."""
         chunks = [
             {
-                "_id": f"{file_id}:{number}",
-                "files_id": file_id,
+                "_id": f"{file.file_id}:{number}",
+                "files_id": file.file_id,
                 "n": number,
-                "data": packed[start : start + CHUNK_BYTES],
+                "data": file.packed[start : start + CHUNK_BYTES],
             }
-            for number, start in enumerate(range(0, len(packed), CHUNK_BYTES))
+            for number, start in enumerate(range(0, len(file.packed), CHUNK_BYTES))
         ]
-        self._insert(self._chunks, chunks)
+        self._connection.insert_missing(self._chunks, chunks)
         document = {
-            "_id": file_id,
-            "length": len(packed),
+            "_id": file.file_id,
+            "length": len(file.packed),
             "chunkSize": CHUNK_BYTES,
             "uploadDate": now(),
-            "filename": name,
-            "metadata": {"encoding": "gzip", "size": len(content)},
+            "filename": file.name,
+            "metadata": {"encoding": "gzip", "size": file.size},
         }
-        self._insert(self._files, [document])
-
-    def _insert(self, collection: Any, documents: list[dict]) -> None:
-        """Insert what is not there yet."""
-
-        def insert() -> None:
-            try:
-                collection.insert_many(documents, ordered=False)
-            except BulkWriteError as error:
-                failures = error.details.get("writeErrors", [])
-                if not failures or any(f.get("code") != _DUPLICATE_KEY for f in failures):
-                    raise
-
-        self._connection.call(insert)
+        self._connection.insert_missing(self._files, [document])
 
     def get(self, entry: Mapping[str, Any]) -> bytes:
-        """Content of one entry of :meth:`put`, checked against its checksum.
+        """Content of one :attr:`PackedFile.entry`, checked against its checksum.
 
         Raises
         ------

@@ -91,7 +91,9 @@ def to_frame(documents: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         )
         for document in documents
     ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame["created_at"] = pd.to_datetime(frame["created_at"], utc=True)
+    return frame
 
 
 def outcome_pipeline(campaign: str) -> list[dict]:

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+from pymatgen.core import Composition
+
 from xashpc.errors import ConfigError, StructureError
 from xashpc.extras import require
-from xashpc.structures.checks import is_full
+from xashpc.structures.checks import HYDROGENS, is_full
 from xashpc.structures.cif import read_cif
+from xashpc.structures.hydrogen import formula_has_hydrogen
 from xashpc.structures.records import Refusal, StructureRecord
 
 logger = logging.getLogger(__name__)
@@ -79,15 +82,18 @@ def _open() -> Any:
 
 def _find(database: Any, elements: Sequence[str], minerals: Sequence[str] | None) -> list[int]:
     """Codes of matching entries, increasing."""
-    present = {code: set(symbols) for code, symbols in database.get_cif_elems().items()}
-    codes = {code for code, symbols in present.items() if symbols >= set(elements)}
+    table = database.tables["cif"]
+    query = table.select().with_only_columns(table.c.id)
     if minerals is not None:
         wanted = {name.strip().lower() for name in minerals}
         mineral_ids = {row.id for row in database.get_all("minerals") if row.name.lower() in wanted}
-        table = database.tables["cif"]
-        named = database.execall(table.select().where(table.c.mineral_id.in_(mineral_ids)))
-        codes &= {int(row.id) for row in named}
-    return sorted(codes)
+        query = query.where(table.c.mineral_id.in_(mineral_ids))
+    # larixite's copy is trimmed: its list of elements still names entries that it left out
+    stored = {int(row.id) for row in database.execall(query)}
+    if not elements:
+        return sorted(stored)
+    present = database.get_cif_elems().items()
+    return sorted(stored & {code for code, symbols in present if set(symbols) >= set(elements)})
 
 
 def _read_entries(
@@ -129,9 +135,36 @@ def _read_entry(database: Any, code: int) -> StructureRecord | Refusal:
         read = StructureError("unreadable", f"the entry is incomplete: {error}")
     if isinstance(read, StructureError):
         return Refusal(SOURCE, str(code), name, None, read.code, f"AMCSD {code} ({name}): {read}")
+    expects_hydrogen = read.expects_hydrogen or _twin_has_hydrogen(database, entry)
     return StructureRecord(
-        read.structure, SOURCE, str(code), name, _citation(entry), None, read.expects_hydrogen
+        read.structure, SOURCE, str(code), name, _citation(entry), None, expects_hydrogen
     )
+
+
+def _twin_has_hydrogen(database: Any, entry: Any) -> bool:
+    """Whether another entry of the mineral is the same compound with its hydrogen.
+
+    Old refinements leave hydrogen out of sites and formula both: goethite is FeO2 in one entry and
+    FeHO2 in the next.
+    """
+    if entry.mineral.name == _MISSING:
+        return False
+    table = database.tables["cif"]
+    query = table.select().with_only_columns(table.c.formula)
+    rows = database.execall(query.where(table.c.mineral_id == entry.mineral.id))
+    formulae = {str(row.formula) for row in rows}
+    mine = _heavy_formula(entry.formula)
+    return any(
+        formula_has_hydrogen(formula) and _heavy_formula(formula) == mine for formula in formulae
+    )
+
+
+def _heavy_formula(formula: str) -> str:
+    """Reduced formula without hydrogen."""
+    composition = Composition(formula)
+    return Composition(
+        {el: amount for el, amount in composition.items() if el.symbol not in HYDROGENS}
+    ).reduced_formula
 
 
 def _name(entry: Any) -> str:

@@ -59,7 +59,7 @@ def check_structure(
     hydrogen : {"keep", "drop", "refuse"}
         What to do with hydrogen: calculate with it, take it out, or refuse the structure.
     expects_hydrogen : bool
-        The source's formula has hydrogen.
+        The source's formula or name has hydrogen.
     allow_missing_hydrogen : bool
         Accept that the coordinates lack the hydrogen of the formula.
     max_sites : int

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from dataclasses import dataclass
 
 from pymatgen.core import Composition, Element, Structure
-from pymatgen.io.cif import CifBlock, CifFile, CifParser
+from pymatgen.io.cif import CifBlock, CifParser
 
 from xashpc.errors import StructureError
-from xashpc.structures.checks import HYDROGENS, is_full
+from xashpc.structures.checks import HYDROGENS, MAX_SITES, is_full
+from xashpc.structures.hydrogen import declares_hydrogen
+
+logger = logging.getLogger(__name__)
 
 # Fractional distance within which pymatgen takes two positions for one (its own default).
 SITE_TOLERANCE = 1e-4
@@ -51,7 +55,7 @@ class CifEntry:
     structure : pymatgen Structure
         The cell as the file gives it, symmetry applied; possibly disordered.
     expects_hydrogen : bool
-        The formula of the file has hydrogen.
+        A formula or the chemical name in the file has hydrogen.
     """
 
     block: str
@@ -65,19 +69,41 @@ def read_cif(text: str, site_tolerance: float = SITE_TOLERANCE) -> list[CifEntry
     Raises
     ------
     StructureError
-        ``"unreadable"`` if the text as a whole is no CIF or no block has atoms.
+        ``"unreadable"`` if no data block has atoms.
     """
-    try:
-        blocks = CifFile.from_str(text).data
-    except _PARSER_ERRORS as error:
-        raise StructureError("unreadable", f"this is no CIF: {_reason(error)}") from error
-    with_atoms = {name: block for name, block in blocks.items() if "_atom_site_label" in block.data}
+    blocks = _blocks(text)
+    with_atoms = [
+        block
+        for block in blocks
+        if isinstance(block, StructureError) or "_atom_site_label" in block.data
+    ]
     if not with_atoms:
         raise StructureError(
             "unreadable",
-            f"the CIF has {len(blocks)} data blocks and none has a loop with _atom_site_label",
+            f"the text has {len(blocks)} CIF data blocks and none has a loop with _atom_site_label",
         )
-    return [_entry_or_error(block, site_tolerance) for block in with_atoms.values()]
+    return [
+        block if isinstance(block, StructureError) else _entry_or_error(block, site_tolerance)
+        for block in with_atoms
+    ]
+
+
+def _blocks(text: str) -> list[CifBlock | StructureError]:
+    """Data blocks, each parsed by itself.
+
+    pymatgen's CifFile lets one bad block spoil the file, and one block replace another of its name.
+    """
+    blocks: list[CifBlock | StructureError] = []
+    for part in re.split(r"^\s*data_", f"\n{text}", flags=re.MULTILINE)[1:]:
+        name = part.split(maxsplit=1)[0] if part.strip() else ""
+        try:
+            blocks.append(CifBlock.from_str(f"data_{part}"))
+        except _PARSER_ERRORS as error:
+            if "_atom_site_" in part:
+                blocks.append(StructureError("unreadable", f"block '{name}': {_reason(error)}"))
+            else:
+                logger.debug("CIF block '%s' without atoms is left out: %s", name, error)
+    return blocks
 
 
 def _entry_or_error(block: CifBlock, site_tolerance: float) -> CifEntry | StructureError:
@@ -91,8 +117,7 @@ def _entry_or_error(block: CifBlock, site_tolerance: float) -> CifEntry | Struct
         return error
     except _PARSER_ERRORS as error:
         return StructureError("unreadable", f"block '{block.header}': {_reason(error)}")
-    expects = formula is not None and bool(HYDROGENS & {el.symbol for el in formula})
-    return CifEntry(str(block.header), structure, expects)
+    return CifEntry(str(block.header), structure, declares_hydrogen(block.data))
 
 
 def _reason(error: Exception) -> str:
@@ -122,6 +147,13 @@ def _formula(block: CifBlock) -> Composition | None:
 
 def _check_coordinates(block: CifBlock) -> None:
     """pymatgen reads '.' as zero; an unknown coordinate is no coordinate."""
+    count = len(_column(block, "_atom_site_label"))
+    if count > MAX_SITES:  # before pymatgen compares every pair of them
+        raise StructureError(
+            "too-many-sites",
+            f"block '{block.header}' lists {count} atoms, more than {MAX_SITES}: take the "
+            "primitive cell, or cut a cluster around the absorber",
+        )
     for name in _COORDINATES:
         values = _column(block, name)
         if not values or any(value.strip() in ("?", ".") for value in values):
@@ -171,7 +203,7 @@ def element_of(text: str, expected: set[str] | None = None) -> str:
         if all(Element.is_valid_symbol(symbol) for symbol in candidates):
             raise StructureError(
                 "unknown-element",
-                f"the atom label {text!r} can be {candidates[1]} or {candidates[0]}: "
+                f"the atom label {text!r} can be {candidates[0]} or {candidates[1]}: "
                 "give _atom_site_type_symbol or _chemical_formula_sum",
             )
     for symbol in candidates:

@@ -19,6 +19,10 @@ from xashpc.structures.xyz import boxed, read_xyz
 
 SOURCE = "files"
 
+# Larger files are no single structure or short trajectory: 1e8 bytes are some 2 million atoms of
+# XYZ, a thousand times what a campaign takes from one structure (checks.MAX_SITES).
+MAX_BYTES = 100_000_000
+
 # What pymatgen's readers raise on malformed text; they have no error class of their own.
 _READER_ERRORS = (
     ValueError,
@@ -74,13 +78,25 @@ def _read_each(files: Sequence[Path], format: str | None) -> Iterator[StructureR
         resolved = file.resolve()
         if resolved not in seen:
             seen.add(resolved)
-            yield from _read_file(file, format or format_of(file))
+            if file.is_dir():
+                yield _without_structures(file, format)
+            else:
+                yield from _read_file(file, format or format_of(file))
+
+
+def _without_structures(folder: Path, format: str | None) -> Refusal:
+    wanted = format or " or ".join(FORMATS)
+    message = (
+        f"the folder {folder} holds no file that is {wanted} by its name; name the files and set "
+        "'format'"
+    )
+    return Refusal(SOURCE, folder.as_posix(), folder.name, None, "no-structures", message)
 
 
 def _expand(path: str, format: str | None) -> list[Path]:
     given = Path(path).expanduser()
     if given.is_dir():
-        return _walk(given, format)
+        return _walk(given, format) or [given]  # the folder itself stands for its refusal
     if given.exists():
         return [given]
     matches = [Path(match) for match in sorted(glob.glob(str(given), recursive=True))]
@@ -91,7 +107,7 @@ def _expand(path: str, format: str | None) -> list[Path]:
     files = []
     for match in matches:
         files.extend(_walk(match, format) if match.is_dir() else [match])
-    return files
+    return files or matches
 
 
 def _walk(folder: Path, format: str | None) -> list[Path]:
@@ -137,6 +153,13 @@ def _read_file(path: Path, format: str | None) -> Iterator[StructureRecord | Ref
 def _text(path: Path) -> str:
     """Text of a file; the data of every format are ASCII, comments may be in any encoding."""
     try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise StructureError(
+                "file-too-large",
+                f"the file has {size} bytes, more than {MAX_BYTES}: split the trajectory, or take "
+                "one structure out of it",
+            )
         data = path.read_bytes()
     except OSError as error:
         raise StructureError("unreadable", f"the file cannot be read: {error.strerror}") from error
@@ -192,26 +215,36 @@ def _poscar_counts(text: str) -> tuple[int, int]:
     return announced, listed
 
 
-def _read_xyz(text: str) -> list[_Found]:
-    return [_Found(structure) for structure in read_xyz(text)]
+def _read_xyz(text: str) -> list[_Found | StructureError]:
+    return [
+        frame if isinstance(frame, StructureError) else _Found(frame) for frame in read_xyz(text)
+    ]
 
 
-def _read_json(text: str) -> list[_Found]:
+def _read_json(text: str) -> list[_Found | StructureError]:
     try:
         data = json.loads(text)
-        entries = data if isinstance(data, list) else [data]
-        return [_Found(_from_dict(entry)) for entry in entries]
+    except (ValueError, RecursionError) as error:
+        raise _no_json(error) from error
+    return [_from_dict(entry) for entry in (data if isinstance(data, list) else [data])]
+
+
+def _from_dict(data: Mapping) -> _Found | StructureError:
+    try:
+        if data.get("sites") == []:
+            return StructureError("empty", "the structure has no atoms")
+        if "lattice" in data:
+            return _Found(Structure.from_dict(data))
+        molecule = Molecule.from_dict(data)
+        symbols = [site.specie.symbol for site in molecule]
+        return _Found(boxed(symbols, molecule.cart_coords))
     except (*_READER_ERRORS, RecursionError) as error:
-        raise StructureError(
-            "unreadable", f"this is no structure in pymatgen's JSON: {type(error).__name__} {error}"
-        ) from error
+        return _no_json(error)
 
 
-def _from_dict(data: Mapping) -> Structure:
-    if "lattice" in data:
-        return Structure.from_dict(data)
-    molecule = Molecule.from_dict(data)
-    return boxed([site.specie.symbol for site in molecule], molecule.cart_coords)
+def _no_json(error: Exception) -> StructureError:
+    reason = f"{type(error).__name__} {error}"
+    return StructureError("unreadable", f"this is no structure in pymatgen's JSON: {reason}")
 
 
 _READERS: Mapping[str, Callable[[str], list]] = {

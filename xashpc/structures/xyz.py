@@ -33,43 +33,47 @@ def boxed(species: Sequence[str], coords: NDArray[np.float64]) -> Structure:
     return Structure(Lattice.cubic(edge), species, centred, coords_are_cartesian=True)
 
 
-def read_xyz(text: str) -> list[Structure]:
-    """Every frame of an XYZ file.
+def read_xyz(text: str) -> list[Structure | StructureError]:
+    """Every frame of an XYZ file, as a structure or as the reason it is none.
+
+    Reasons are ``"unreadable"`` for a malformed line or a wrong atom count (nothing after a wrong
+    count is read), ``"unknown-element"`` and ``"nan-coordinates"``.
 
     Raises
     ------
     StructureError
-        ``"unreadable"`` for a wrong atom count or a malformed line, ``"unknown-element"``,
-        ``"nan-coordinates"``.
+        ``"unreadable"`` if the file is empty.
     """
     lines = text.splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
         raise StructureError("unreadable", "the file is empty")
-    frames, start = [], 0
+    frames: list[Structure | StructureError] = []
+    start = 0
     while start < len(lines):
-        count = _count(lines[start], start)
-        rows = lines[start + 2 : start + 2 + count]
-        if len(rows) < count:
-            raise StructureError(
-                "unreadable",
-                f"line {start + 1} announces {count} atoms, but only {len(rows)} lines follow",
-            )
-        frames.append(_frame(lines[start + 1], rows, start + 3))
+        text = lines[start].strip()
+        if not text.isascii() or not text.isdigit() or int(text) == 0:
+            # the frame before may have lost atoms to its count: it is not taken as whole either
+            return [*frames[:-1], _no_count(lines[start], start + 1)]
+        count, left = int(text), max(len(lines) - start - 2, 0)
+        if left < count:
+            message = f"line {start + 1} announces {count} atoms, but only {left} lines follow"
+            return [*frames, StructureError("unreadable", message)]
+        try:
+            frames.append(_frame(lines[start + 1], lines[start + 2 : start + 2 + count], start + 3))
+        except StructureError as error:
+            frames.append(error)
         start += 2 + count
     return frames
 
 
-def _count(line: str, index: int) -> int:
-    text = line.strip()
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise StructureError(
-            "unreadable",
-            f"line {index + 1} must be a number of atoms, found {line[:40]!r}: "
-            "the file is no XYZ, or a frame has more atoms than it announces",
-        )
-    return int(text)
+def _no_count(line: str, number: int) -> StructureError:
+    return StructureError(
+        "unreadable",
+        f"line {number} must be a number of atoms, found {line[:40]!r}: "
+        "the file is no XYZ, or a frame has more atoms than it announces",
+    )
 
 
 def _frame(comment: str, rows: Sequence[str], first_line: int) -> Structure:

@@ -155,7 +155,9 @@ class Trainer:
         fresh = self.model.build(self.input_shape, self.n_outputs, seed)
         for variable, value in zip(self.network.variables, fresh.variables, strict=True):
             variable.assign(value)
-        if self._epoch is None or steps != self._steps_per_epoch:
+        # Only a falling rate depends on the length of a run: other folds keep the compiled graph.
+        falls = self.model.recipe.schedule == "cosine"
+        if self._epoch is None or (falls and steps != self._steps_per_epoch):
             self._compile(steps)
         for variable in self.network.optimizer.variables:
             if variable.name != "learning_rate":

@@ -88,7 +88,7 @@ def test_an_edge_the_element_lacks_is_refused():
         {"scf_max_iterations": True},
         {"scf_max_iterations": 0},
         {"core_hole": "rpa"},
-        {"fms_radius_angstrom": 12.0},
+        {"fms_radius_angstrom": 6.0},
         {"scf_radius_angstrom": -1},
         {"scf_finite_cluster": 1},
         {"exchange_model": 4},
@@ -114,7 +114,7 @@ def test_pymatgen_reads_the_deck_back(nickel_oxide, tmp_path):
     tags = Tags.from_file(path)
     assert cluster[0].specie.symbol == "Ni"
     np.testing.assert_allclose(cluster[0].coords, 0.0)
-    inside = nickel_oxide.get_neighbors(nickel_oxide[0], 10.0)
+    inside = nickel_oxide.get_neighbors(nickel_oxide[0], 5.0)
     assert len(cluster) == len(inside) + 1
     # Ni-O of bunsenite: a/2
     np.testing.assert_allclose(
@@ -129,6 +129,21 @@ def test_oxidation_states_do_not_reach_the_deck(nickel_oxide):
     charged.add_oxidation_state_by_element({"Ni": 2, "O": -2})
     marked = calculation(charged)
     assert deck(marked, marked.settings) == deck(plain, plain.settings)
+
+
+def test_the_ratio_of_the_potentials_is_the_crystals_unless_pymatgens_is_asked_for(nickel_oxide):
+    def amounts(profile: str) -> list[float]:
+        settings = FeffEngine().resolve(profile)
+        text = deck(calculation(nickel_oxide), settings)
+        rows = [line.split() for line in text.split("POTENTIALS")[1].split("ATOMS")[0].splitlines()]
+        return [float(row[5]) for row in rows if len(row) >= 6 and row[0] in ("1", "2")]
+
+    assert amounts("fast") == [1.0, 1.0]
+    assert amounts("mpset") == [
+        sum(n.specie.symbol == symbol for n in nickel_oxide.get_neighbors(nickel_oxide[0], 10.0))
+        + (symbol == "Ni")
+        for symbol in ("Ni", "O")
+    ]
 
 
 def test_one_absorber_and_no_unused_potential(nickel_oxide):

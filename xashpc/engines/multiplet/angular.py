@@ -1,8 +1,8 @@
-"""Angular-momentum algebra of one electron: 3j symbols, Gaunt coefficients, spin-orbit, D4h field."""
+"""Angular momentum of one electron: 3j symbols, Gaunt coefficients, spin-orbit, D4h field."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from math import factorial, sqrt
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 D_SHELL, P_SHELL = 2, 1
 
 
-@lru_cache(maxsize=None)
+@cache
 def wigner_3j(j1: int, j2: int, j3: int, m1: int, m2: int, m3: int) -> float:
     """Wigner 3j symbol of integer arguments (Racah's formula, Edmonds 1957, eq. 3.6.11)."""
     if m1 + m2 + m3 or not abs(j1 - j2) <= j3 <= j1 + j2:
@@ -29,7 +29,7 @@ def wigner_3j(j1: int, j2: int, j3: int, m1: int, m2: int, m3: int) -> float:
     return (-1) ** (j1 - j2 - m3) * sqrt(triangle * norm) * total
 
 
-@lru_cache(maxsize=None)
+@cache
 def gaunt(k: int, l1: int, m1: int, l2: int, m2: int) -> float:
     """``c^k(l1 m1, l2 m2) = <l1 m1| C^k_(m1-m2) |l2 m2>`` (Condon and Shortley 1935, 8 6)."""
     return (

@@ -77,9 +77,20 @@ class Transition:
 
 @dataclass(frozen=True)
 class IonMatrices:
-    """Everything about an ion that does not depend on the parameters."""
+    """Everything about an ion that does not depend on the parameters.
+
+    Attributes
+    ----------
+    initial, final : tuple of BlockTerms
+    reference : tuple of BlockTerms
+        The blocks of ``initial``, with the integrals and spin-orbit constants of ``final``: the
+        Hamiltonian whose expectation value in an initial state is the energy that excitation
+        energies are counted from (see :class:`~xashpc.engines.multiplet.ion.MultipletIon`).
+    transitions : tuple of Transition
+    """
 
     initial: tuple[BlockTerms, ...]
+    reference: tuple[BlockTerms, ...]
     final: tuple[BlockTerms, ...]
     transitions: tuple[Transition, ...]
 
@@ -91,6 +102,7 @@ class IonMatrices:
         lower, upper = blocks(before), blocks(after)
         return cls(
             _block_terms(before, lower, atomic.initial),
+            _block_terms(before, lower, atomic.final),
             _block_terms(after, upper, atomic.final),
             tuple(_transitions(before, after, lower, upper)),
         )
@@ -107,7 +119,8 @@ def _operators(configuration: Configuration, atomic) -> list[sp.csr_array]:
     zero = sp.csr_array((len(configuration),) * 2)
 
     def scaled(*names: str) -> sp.csr_array:
-        return sum((atomic[n] * slater[n] for n in names if n in slater and n in atomic), start=zero)
+        present = [name for name in names if name in slater and name in atomic]
+        return sum((atomic[name] * slater[name] for name in present), start=zero)
 
     orbit = np.zeros((N_ORBITALS, N_ORBITALS))
     orbit[N_P:, N_P:] = atomic["zeta(3d)"] * spin_orbit(D_SHELL)
