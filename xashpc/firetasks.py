@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fireworks import FiretaskBase, FWAction, LaunchPad
+from fireworks import FiretaskBase, FWAction, LaunchPad, explicit_serialize
 
 from xashpc.flows.chunks import run_chunk
 from xashpc.flows.config import CampaignConfig
@@ -76,6 +76,7 @@ class _CampaignTask(FiretaskBase):
             raise
 
 
+@explicit_serialize
 class PlanTask(_CampaignTask):
     """Expand a campaign into chunks. Argument ``campaign``: see CampaignConfig."""
 
@@ -89,6 +90,7 @@ class PlanTask(_CampaignTask):
         return FWAction(stored_data=summary, additions=[expanded_workflow(config, chunks)])
 
 
+@explicit_serialize
 class ChunkTask(_CampaignTask):
     """Run the calculations with the content keys ``keys``."""
 
@@ -101,6 +103,7 @@ class ChunkTask(_CampaignTask):
         return FWAction(stored_data=dict(counts))
 
 
+@explicit_serialize
 class ImportTask(_CampaignTask):
     """Bring existing spectra into the campaign."""
 
@@ -108,6 +111,7 @@ class ImportTask(_CampaignTask):
         return self._run_stage(fw_spec, import_stage)
 
 
+@explicit_serialize
 class ProcessTask(_CampaignTask):
     """Make the zarr datasets."""
 
@@ -115,6 +119,7 @@ class ProcessTask(_CampaignTask):
         return self._run_stage(fw_spec, process_stage)
 
 
+@explicit_serialize
 class TrainTask(_CampaignTask):
     """Evaluate and train the classifiers."""
 
@@ -122,6 +127,7 @@ class TrainTask(_CampaignTask):
         return self._run_stage(fw_spec, train_stage)
 
 
+@explicit_serialize
 class ReportTask(_CampaignTask):
     """Write the HTML report."""
 

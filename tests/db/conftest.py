@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -89,7 +90,16 @@ def result() -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.ServerInfo]:
+def secantusdb() -> None:
+    """Skip, saying how to enable the test, where the embedded database is not installed."""
+    if find_spec("secantus") is None:
+        pytest.skip("SecantusDB is not installed; enable with: pip install 'xashpc[local]'")
+
+
+@pytest.fixture(scope="session")
+def database(
+    secantusdb: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[server.ServerInfo]:
     """A running embedded database that no test may stop."""
     folder: Path = tmp_path_factory.mktemp("database")
     yield server.start(folder)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.database
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, secantusdb):
     path = tmp_path / "data folder"
     yield path
     server.stop(path)

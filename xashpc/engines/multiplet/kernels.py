@@ -95,7 +95,7 @@ def _multiply_tile(typing, x, p, values, columns, pointers, shift, inverse, carr
     return signature, generate
 
 
-@nb.njit(fastmath=True, cache=True)
+@nb.njit(fastmath=True, error_model="numpy", cache=True)
 def subtract(y, x, factor):
     """``y -= factor x``; returns the squared norm of the new y."""
     total = np.float32(0.0)
@@ -106,7 +106,7 @@ def subtract(y, x, factor):
     return total
 
 
-@nb.njit(fastmath=True, cache=True)
+@nb.njit(fastmath=True, error_model="numpy", cache=True)
 def continued_fraction(alpha, beta, steps, energy, half_width, real, imaginary):
     """``1 / (z - a_0 - b_0^2 / (z - a_1 - ...))`` at z = energy + i half_width, from its end."""
     real[:] = 0.0
@@ -122,7 +122,7 @@ def continued_fraction(alpha, beta, steps, energy, half_width, real, imaginary):
             imaginary[j] = -y * inverse
 
 
-@nb.njit(cache=True)
+@nb.njit(error_model="numpy", cache=True)
 def aligned(size):
     """Zeros on a 64-byte boundary, so that no tile row crosses a cache line."""
     memory = np.zeros(size + _LANES, dtype=np.float32)
@@ -130,7 +130,7 @@ def aligned(size):
     return memory[offset : offset + size]
 
 
-@nb.njit(cache=True)
+@nb.njit(error_model="numpy", cache=True)
 def lanczos_step(x, p, pointers, columns, values, blocks, tiles, shifts, inverse, carry):
     """One step on all tiles: (alpha, beta); p becomes the next vector (not normalised).
 

@@ -26,7 +26,7 @@ _FIRST, _EVERY, _LANES = FIRST_TEST, TEST_EVERY, LANES
 _BREAKDOWN = 1e-5
 
 
-@nb.njit(cache=True)
+@nb.njit(error_model="numpy", cache=True)
 def _start(blocks, table, weights, rows, columns, elements, kept, offsets, vectors, states):
     """Tiles, their energies to subtract, and the start vectors.
 
@@ -67,7 +67,7 @@ def _start(blocks, table, weights, rows, columns, elements, kept, offsets, vecto
     return tiles, shifts, x
 
 
-@nb.njit(cache=True)
+@nb.njit(error_model="numpy", cache=True)
 def _recursion(
     pointers, columns, values, blocks, tiles, shifts, x, probe, half_width, tolerance, alpha, beta
 ):
@@ -101,7 +101,7 @@ def _recursion(
     return alpha.size, norm, False
 
 
-@nb.njit(cache=True)
+@nb.njit(error_model="numpy", cache=True)
 def spectral_densities(
     pointers, columns, values, blocks, table, weights, rows, cols, elements, offsets,
     kept, vectors, states, energy, half_width, probe, probe_width, tolerance, max_steps,
