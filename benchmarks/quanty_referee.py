@@ -80,7 +80,7 @@ def _lua(value) -> str:
         return "{" + ", ".join(f'["{k}"] = {_lua(v)}' for k, v in value.items()) + "}"
     if isinstance(value, list):
         return "{" + ", ".join(map(_lua, value)) + "}"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return f'"{value}"' if isinstance(value, str) else repr(float(value))
 
 
 def _read(text: str) -> list[np.ndarray]:

@@ -114,6 +114,7 @@ def run(
     with Store.from_launchpad_file(launchpad_file) as store:
         store.prepare()
         launchpad = LaunchPad.from_file(str(launchpad_file))
+        local.ensure_initialised(launchpad)
         _prepare(launchpad, store, config, directory, stage, retry_quarantined)
         progress = Progress(store, config)
         count = workers or len(os.sched_getaffinity(0))

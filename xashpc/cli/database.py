@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from fireworks import LaunchPad
 from ruamel.yaml import YAML
 
 from xashpc.errors import ConfigError
+from xashpc.flows.local import ensure_initialised
 from xashpc.storage import Store, server
 
 LAUNCHPAD_NAME = "my_launchpad.yaml"
@@ -74,6 +76,8 @@ def _start_embedded(folder: Path, port: int | None) -> tuple[server.ServerInfo, 
         stream.write("# Embedded database of this folder, written by xashpc; FireWorks reads it.\n")
         YAML().dump(server.launchpad_settings(info), stream)
     temporary.replace(path)
+    # So that lpad works at once: it refuses a database that was never reset.
+    ensure_initialised(LaunchPad.from_file(str(path)))
     return info, path
 
 

@@ -47,6 +47,17 @@ def process_lives(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
+def ensure_initialised(launchpad: LaunchPad) -> None:
+    """Give an empty database the counters and indexes that ``lpad reset`` gives, deleting nothing.
+
+    The counters are those of ``LaunchPad.reset`` (FireWorks 2.1.4).
+    """
+    if launchpad.fw_id_assigner.find_one({}) is None:
+        counters = {"next_fw_id": 1, "next_launch_id": 1}
+        launchpad.fw_id_assigner.update_one({"_id": -1}, {"$setOnInsert": counters}, upsert=True)
+        launchpad.tuneup()
+
+
 def reclaim(launchpad: LaunchPad, campaign_id: str, *, fizzled: bool) -> list[int]:
     """Give back Fireworks whose local worker is dead and, if asked, those that fizzled.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fireworks import Firework, Workflow
+from fireworks.utilities.fw_serializers import load_object
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -19,17 +20,15 @@ METADATA_KEY = "xashpc_campaign"
 
 def _firework(task: str, name: str, config: CampaignConfig, **arguments: Any) -> Firework:
     """One Firework with one of our tasks; it names its campaign and is handed the launchpad."""
-    return Firework.from_dict(
-        {
-            "name": f"{config.name}: {name}",
-            "spec": {
-                "_tasks": [{"_fw_name": f"{{{{{TASKS_MODULE}.{task}}}}}", **arguments}],
-                "_add_launchpad_and_fw_id": True,
-                # Later tasks run although an earlier one fizzled: gaps are reported, not fatal.
-                "_allow_fizzled_parents": True,
-                "campaign_id": config.campaign_id,
-            },
-        }
+    return Firework(
+        [load_object({"_fw_name": f"{{{{{TASKS_MODULE}.{task}}}}}", **arguments})],
+        name=f"{config.name}: {name}",
+        spec={
+            "_add_launchpad_and_fw_id": True,
+            # Later tasks run although an earlier one fizzled: gaps are reported, not fatal.
+            "_allow_fizzled_parents": True,
+            "campaign_id": config.campaign_id,
+        },
     )
 
 

@@ -23,10 +23,10 @@ RESOLVENT_WIDTH = 0.1
 FWHM_OVER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 # A Lorentzian of full width g sampled with step h integrates with an error of exp(-pi g / h):
 # 3e-5 at a third of the resolvent's width.
-_STEPS_PER_WIDTH = 5.0
-# Poles lie within 20 eV below and 32 eV above the window of all 22 ions of Lueder 2021 in the
-# ranges of table 1 (measured: -9 to +42 eV about L3).
-PADDING_EV = (15.0, 32.0)
+_STEPS_PER_WIDTH = 10.0 / 3.0
+# Length of the transform over that of the grid. The images of a Lorentzian, one period L away, then
+# vary little over the grid and are taken off as their sum in its middle, pi gamma / (6 L^2).
+_ROOM = 2.5
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class FineGrid:
 
     @classmethod
     def around(
-        cls, window: np.ndarray, resolvent_width: float, padding: tuple[float, float] = PADDING_EV
+        cls, window: np.ndarray, resolvent_width: float, span: tuple[float, float]
     ) -> FineGrid:
-        """Grid of a window.
+        """Grid of a window that reaches over ``span`` (eV), where the poles are, at least.
 
         Raises
         ------
@@ -69,10 +69,11 @@ class FineGrid:
             )
         finer = max(1, int(np.ceil(spacing[0] * _STEPS_PER_WIDTH / resolvent_width - 1e-9)))
         step = (window[-1] - window[0]) / (len(window) - 1) / finer
-        before, after = (int(np.ceil(width / step)) for width in padding)
+        beyond = (window[0] - span[0], span[1] - window[-1])
+        before, after = (max(0, int(np.ceil(width / step))) for width in beyond)
         inside = (len(window) - 1) * finer + 1
         energies = window[0] + step * np.arange(-before, inside + after)
-        n_fft = scipy.fft.next_fast_len(int(1.5 * len(energies)), real=True)
+        n_fft = scipy.fft.next_fast_len(int(_ROOM * len(energies)), real=True)
         return cls(energies, step, n_fft, slice(before, before + inside, finer))
 
 
@@ -120,6 +121,7 @@ def broaden(
     for part, gamma in ((1 - above, extra[0]), (above, extra[1])):
         transform = scipy.fft.rfft(density * part, grid.n_fft, axis=-1)
         transform *= np.exp(-0.5 * gamma[:, None].astype(kind) * time)
+        transform[:, 0] *= 1 - np.pi * gamma.astype(kind) / (6 * grid.step * grid.n_fft)
         total = total + transform
     deviation = (np.asarray(sigma) / FWHM_OVER_SIGMA).astype(kind)
     total *= np.exp(-0.5 * (deviation[:, None] * time) ** 2)

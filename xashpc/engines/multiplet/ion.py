@@ -21,6 +21,10 @@ from xashpc.errors import EngineError, InputError
 POLARISATIONS = {"isotropic": (1 / 3, 2 / 3), "z": (1.0, 0.0), "xy": (0.0, 1.0)}
 # Lueder 2021: 501 channels over 30 eV that start 5 eV below L3.
 WINDOW_EV, N_CHANNELS = (-5.0, 25.0), 501
+# Where the poles are, about L3.
+SPAN_EV = (-11.0, 36.0)
+# Spacing of the energies where convergence is tested: the narrowest lines have full widths of 0.3.
+_PROBE_EV = 0.2
 # Parameter sets worked on together: matrices of 64 sets fit the second-level cache.
 _BATCH = 64
 
@@ -73,6 +77,7 @@ class MultipletIon:
         *,
         energies: np.ndarray | None = None,
         polarisation: str = "isotropic",
+        step_at: float | None = None,
         resolvent_width: float = RESOLVENT_WIDTH,
         population_threshold: float = 1e-6,
         tolerance: float = 1e-4,
@@ -88,6 +93,8 @@ class MultipletIon:
             Equally spaced; :attr:`default_energies` if not given.
         polarisation : str
             ``isotropic``, ``z`` or ``xy``.
+        step_at : float, optional
+            Energy in eV where Gamma1 gives way to Gamma2; :attr:`step_energy` if not given.
         resolvent_width : float
             Full width in eV of each pole when the step between Gamma1 and Gamma2 is applied.
         population_threshold : float
@@ -115,7 +122,9 @@ class MultipletIon:
                 f"polarisation must be one of {', '.join(POLARISATIONS)}; found {polarisation!r}",
             )
         window = self.default_energies if energies is None else np.asarray(energies, dtype=float)
-        grid = FineGrid.around(window, resolvent_width)
+        step = self.step_energy if step_at is None else step_at
+        span = (self.l3_energy + SPAN_EV[0], self.l3_energy + SPAN_EV[1])
+        grid = FineGrid.around(window, resolvent_width, span)
         found = np.empty((len(array), len(window)), dtype=np.float32)
         for first in range(0, len(array), _BATCH):
             rows = array[first : first + _BATCH]
@@ -125,7 +134,7 @@ class MultipletIon:
             )  # fmt: skip
             widths = dict(zip(("sigma", "gamma1", "gamma2"), rows[:, 6:].T, strict=True))
             found[first : first + _BATCH] = broaden(
-                density, grid, step_at=self.step_energy, resolvent_width=resolvent_width, **widths
+                density, grid, step_at=step, resolvent_width=resolvent_width, **widths
             )
         return found
 
@@ -139,7 +148,7 @@ class MultipletIon:
         kept, populations = states.thermal(rows[:, NAMES.index("T")], threshold)
         weights = transitions.factor * np.array(channel_weights)[transitions.channel]
         energy = grid.energies.astype(np.float32)
-        probe = energy[:: max(1, int(0.12 / grid.step))]
+        probe = energy[:: max(1, int(_PROBE_EV / grid.step))]
         density = np.empty((len(rows), len(energy)), dtype=np.float32)
         steps = np.empty(len(rows), dtype=np.int64)
         spectral_densities(

@@ -3,7 +3,8 @@
 The spectrum is ``sum_i p_i <i|D+ delta(w + E_i - H) D|i>``: one element of the resolvent of the
 direct sum of ``H - E_i`` over the initial states, with the start vector ``sqrt(p_i) D|i>`` in part
 i. So one tridiagonal matrix is enough for all states, blocks and polarisations together (Lanczos
-1950; Haydock, Heine and Kelly 1972). States come in tiles of sixteen vectors of one block.
+1950; Haydock, Heine and Kelly 1972). States come in tiles of sixteen or
+thirty-two vectors of one block.
 """
 
 from __future__ import annotations
@@ -37,16 +38,16 @@ def _start(blocks, table, weights, rows, columns, elements, kept, offsets, vecto
     for t in range(len(table)):
         if weights[t] > 0:
             lanes[table[t, 1]] += kept[table[t, 0]]
-    per_block = (lanes + _LANES - 1) // _LANES
-    tiles = np.empty((per_block.sum(), 2), np.int64)
+    tiles = np.empty((np.sum((lanes + 2 * _LANES - 1) // (2 * _LANES)), 3), np.int64)
     first_tile = np.zeros(len(blocks), np.int64)
     n = row = 0
     for b in range(len(blocks)):
         first_tile[b] = n
-        for _ in range(per_block[b]):
-            tiles[n, 0], tiles[n, 1] = b, row
-            n, row = n + 1, row + blocks[b, 1]
-    shifts = np.zeros((n, _LANES), np.float32)
+        for done in range(0, lanes[b], 2 * _LANES):
+            width = 1 if lanes[b] - done <= _LANES else 2
+            tiles[n, 0], tiles[n, 1], tiles[n, 2] = b, row, width
+            n, row = n + 1, row + width * blocks[b, 1]
+    shifts = np.zeros((n, 2 * _LANES), np.float32)
     x = aligned(row * _LANES)
     lanes[:] = 0
     for t in range(len(table)):
@@ -54,16 +55,16 @@ def _start(blocks, table, weights, rows, columns, elements, kept, offsets, vecto
             continue
         i, f = table[t, 0], table[t, 1]
         for k in range(kept[i]):
-            tile, lane = first_tile[f] + lanes[f] // _LANES, lanes[f] % _LANES
+            tile, lane = first_tile[f] + lanes[f] // (2 * _LANES), lanes[f] % (2 * _LANES)
             lanes[f] += 1
             state = offsets[i, 0] + k
             shifts[tile, lane] = states[1, state]
             amplitude = np.sqrt(weights[t] * states[0, state])
             vector = offsets[i, 1] + k
-            base = tiles[tile, 1]
+            base, width = tiles[tile, 1], tiles[tile, 2]
             for e in range(table[t, 2], table[t, 3]):
                 value = amplitude * elements[e] * vectors[vector + columns[e] * offsets[i, 2]]
-                x[(base + rows[e]) * _LANES + lane] += value
+                x[(base + rows[e] * width) * _LANES + lane] += value
     return tiles, shifts, x
 
 
