@@ -102,5 +102,5 @@ def test_never_more_chunks_are_ready_than_the_campaign_allows():
     assert len(roots) == 3
     names = [firework.name.split(": ")[1] for firework in workflow.fws]
     assert names[-3:] == ["process", "train", "report"]
-    keys = [key for firework in workflow.fws for key in firework.spec["_tasks"][0].get("keys", [])]
+    keys = [key for firework in workflow.fws for key in firework.tasks[0].get("keys", [])]
     assert len(keys) == len(set(keys)) == 10
