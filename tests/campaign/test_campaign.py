@@ -58,6 +58,8 @@ def test_run_goes_from_structures_to_a_report_and_does_nothing_twice(site):
     site.xashpc("files", key[:10], "--to", "back")
     assert (site.folder / "back" / "feff.inp").exists()
     assert (site.folder / "back" / "xmu.dat").exists()
+    listed = site.xashpc("refusals", site.config.campaign_id).stdout
+    assert "broken [" in listed and "1 refused" in listed
     wrong = site.xashpc("show", "ffffffffffff", check=False)
     assert wrong.returncode == 1 and "Traceback" not in wrong.stderr
 

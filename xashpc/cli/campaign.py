@@ -179,3 +179,16 @@ def campaigns(settings: Settings) -> None:
     with open_store(settings) as store:
         frame = store.campaigns()
         click.echo("no campaigns" if frame.empty else frame.to_string(index=False))
+
+
+@click.command()
+@click.argument("campaign")
+@click.pass_obj
+def refusals(settings: Settings, campaign: str) -> None:
+    """List the inputs that CAMPAIGN (its id, see 'xashpc campaigns') refused, with the reason."""
+    with open_store(settings) as store:
+        store.campaign(campaign)  # an unknown id is an error, not an empty list
+        found = store.refusals(campaign)
+    for entry in found:
+        click.echo(f"{entry['name']} [{entry['code']}]: {entry['message']}")
+    click.echo(f"{len(found)} refused")

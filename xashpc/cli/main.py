@@ -48,6 +48,7 @@ def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
 for command in (
     campaign.run,
     campaign.campaigns,
+    campaign.refusals,
     database.db,
     engines.engines,
     importing.import_,

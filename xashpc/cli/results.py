@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from xashpc.calculation import OUTCOMES
 from xashpc.cli.database import Settings, open_store
 from xashpc.errors import ConfigError
 from xashpc.reports.plots import single_spectrum
@@ -19,20 +20,25 @@ SHORT_KEY = 12
 
 def _filter_options(command):
     """The filters that ``find`` takes; each may be given more than once."""
+    choices = {
+        "kind": click.Choice(["computed", "imported"]),
+        "outcome": click.Choice(list(OUTCOMES)),
+    }
     for name, text in (
         ("source", "Where the structure came from, e.g. amcsd."),
         ("chemsys", "Chemical system, e.g. Cu-O."),
         ("formula", "Reduced formula, e.g. CuO."),
-        ("kind", "computed or imported."),
+        ("kind", "Where the spectrum comes from."),
         ("campaign", "Campaign id."),
-        ("outcome", "ok, repaired or quarantined."),
+        ("outcome", "How the calculation ended."),
         ("label", "Coordination: T4, S5, O6 or other:<symbol>."),
         ("profile", "Profile of the engine."),
         ("engine", "Engine, e.g. feff."),
         ("edge", "Edge, e.g. K."),
         ("element", "Absorbing element, e.g. Cu."),
     ):
-        command = click.option(f"--{name}", multiple=True, help=text)(command)
+        kind = choices.get(name)
+        command = click.option(f"--{name}", multiple=True, type=kind, help=text)(command)
     return command
 
 

@@ -64,7 +64,7 @@ def refusals_table(
     """Inputs refused before any calculation."""
     if not refusals:
         return None
-    listed, note = first(refusals, limit, f'All: Store.refusals("{campaign}") in Python.')
+    listed, note = first(refusals, limit, f"All: xashpc refusals {campaign}.")
     rows = tuple(
         (
             text_of(item.get("name")),

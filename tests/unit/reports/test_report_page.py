@@ -382,7 +382,7 @@ def test_long_tables_are_cut_with_a_count_and_a_way_to_the_rest(tmp_path, docume
     assert f"The first 200 of 250 are listed. All: {find} --format csv." in found.text("sites")
     failures = found.text("failures")
     assert f"The first 100 of 250 are listed. All: {find} --outcome quarantined." in failures
-    assert f'All: Store.refusals("{CAMPAIGN}") in Python.' in failures
+    assert f"All: xashpc refusals {CAMPAIGN}" in failures
     assert "The first 100 of 250 are listed. The sites:" in found.text("repairs")
     assert "150 more are in the database" in found.text("cite")
     assert found.rows("Failures by reason")[0][2] == "250"  # counts are never cut
