@@ -42,5 +42,12 @@ stamp="$venv/.xashpc-$(printf '%s' "$extras" | cat - setup.cfg pyproject.toml | 
 if [ ! -e "$stamp" ]; then
     echo "setup: installing xashpc[$extras] into $venv (one to three minutes the first time)" >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+    # crispy carries Quanty and its atomic parameters; what it depends on is a GUI we do not use.
+    case ",$extras," in
+        *,quanty,* | *,multiplet,*)
+            "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+                'crispy>=2026.3'
+            ;;
+    esac
     touch "$stamp"
 fi

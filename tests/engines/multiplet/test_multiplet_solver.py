@@ -33,14 +33,14 @@ def test_lanczos_in_single_precision_meets_all_poles(ion, sample, name):
     assert worst(ion(name).spectra(rows), dense(ion(name), rows)) < 1e-3
 
 
-@pytest.mark.parametrize("name", ["Ni2+", "V2+"])
+@pytest.mark.parametrize("name", ["Mn2+", "V2+"])
 def test_a_smaller_tolerance_comes_closer(ion, sample, name):
     rows = sample(6, seed=21)
     reference = dense(ion(name), rows)
     loose, tight = (
-        worst(ion(name).spectra(rows, tolerance=t), reference) for t in (3e-2, 1e-5)
+        worst(ion(name).spectra(rows, tolerance=t), reference) for t in (1e-1, 1e-5)
     )
-    assert tight < 1e-4 < loose or tight < loose < 1e-3
+    assert tight < 1.5e-4 < 1e-3 < loose
 
 
 def test_corners_of_the_ranges_converge(ion):
@@ -54,8 +54,18 @@ def test_a_spectrum_does_not_depend_on_its_batch(ion, sample):
     rows = sample(70, seed=22)
     together = ion("Ni2+").spectra(rows)
     assert together.shape == (70, 501)
-    assert np.array_equal(ion("Ni2+").spectra(rows[66:67])[0], together[66])
+    alone = ion("Ni2+").spectra(rows[66:67])[0]
+    assert alone == pytest.approx(together[66], abs=1e-6 * float(together.max()))
     assert np.array_equal(ion("Ni2+").spectra(rows), together)
+
+
+def test_threads_share_the_work_and_change_nothing(ion, sample):
+    rows = sample(130, seed=24)
+    assert np.array_equal(ion("Ni2+").spectra(rows, threads=2), ion("Ni2+").spectra(rows))
+
+
+def test_no_parameter_sets_make_no_spectra(ion):
+    assert ion("Ni2+").spectra(np.empty((0, 9))).shape == (0, 501)
 
 
 def test_a_mapping_of_arrays_is_a_parameter_array(ion):
@@ -153,6 +163,17 @@ def test_unknown_ions_are_refused(name):
     assert caught.value.code == "unknown-ion"
 
 
+def test_the_two_energy_references_differ_by_shifts_of_whole_states(ion):
+    by_initial = MultipletIon.load("Ni2+", energy_reference="initial")
+    (one,), (other,) = (x.poles(parameter_array(GOOD)) for x in (ion("Ni2+"), by_initial))
+    shift = one.energies - other.energies
+    assert np.array_equal(one.weights, other.weights)
+    assert 0.05 < shift[one.states == 0].mean() < 0.2
+    assert np.ptp(shift[one.states == 0]) < 1e-9
+    with pytest.raises(InputError, match="'final' or 'initial'; found 'mean'"):
+        MultipletIon.load("Ni2+", energy_reference="mean")
+
+
 def test_unreadable_atomic_data_names_file_and_key(tmp_path):
     import h5py
 
@@ -160,6 +181,7 @@ def test_unreadable_atomic_data_names_file_and_key(tmp_path):
         load_atomic("Ni2+", tmp_path)
     with h5py.File(tmp_path / "Ni.h5", "w") as file:
         file["3d8/Atomic/F2(3d,3d)"] = 12.0
+        file.create_group("2p5,3d9/Atomic")
     with pytest.raises(InputError, match=r"Ni\.h5.*3d8/Atomic/F4\(3d,3d\)"):
         load_atomic("Ni2+", tmp_path)
     (tmp_path / "Fe.h5").write_text("no HDF5")

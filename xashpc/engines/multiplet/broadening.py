@@ -2,9 +2,10 @@
 
 The Lorentzian has one full width below an energy between L3 and L2 and another above (Lueder
 2021, Gamma1 and Gamma2). Quanty gives intensity its width by the energy where it stands *before*
-broadening, after the resolvent has spread each pole by a small width ``g0``: the density is cut in
-two at the step, and each part is convolved with a Lorentzian of its own remaining width. Here the
-same is done in Fourier space, on a grid wider than the window, so that nothing is lost at its ends.
+that Lorentzian: after the resolvent has spread each pole by a small width, and after the Gaussian
+(found by comparison, see docs/multiplet.md). The density is cut in two at the step, and each part
+convolved with its own Lorentzian. The same is done here in Fourier space, on a grid wider than the
+window, so that nothing is lost at its ends.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FWHM_OVER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 _STEPS_PER_WIDTH = 10.0 / 3.0
 # Length of the transform over that of the grid. The images of a Lorentzian, one period L away, then
 # vary little over the grid and are taken off as their sum in its middle, pi gamma / (6 L^2).
-_ROOM = 2.5
+_ROOM = 2.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class FineGrid:
     step: float
     n_fft: int
     window: slice
+
+    @property
+    def n_window(self) -> int:
+        """Number of output energies."""
+        return len(range(*self.window.indices(len(self.energies))))
 
     @classmethod
     def around(
@@ -86,6 +92,7 @@ def broaden(
     gamma2: np.ndarray,
     step_at: float,
     resolvent_width: float = RESOLVENT_WIDTH,
+    gaussian_first: bool = True,
 ) -> np.ndarray:
     """Broadened spectra on the window.
 
@@ -95,6 +102,8 @@ def broaden(
         Already of Lorentzian full width ``resolvent_width``.
     sigma, gamma1, gamma2 : (n,) eV
         Full widths at half maximum: Gaussian, and Lorentzian below and above ``step_at``.
+    gaussian_first : bool
+        Where the step cuts: after the Gaussian as in Quanty, or before it.
 
     Returns
     -------
@@ -117,12 +126,17 @@ def broaden(
     # Integrals from the step upwards of sinc functions on the grid: exact for what is band-limited.
     distance = np.pi * (grid.energies - step_at) / grid.step
     above = (0.5 + sici(distance)[0] / np.pi).astype(kind)
-    total = 0.0
+    deviation = (np.asarray(sigma) / FWHM_OVER_SIGMA).astype(kind)
+    gaussian = np.exp(-0.5 * (deviation[:, None] * time) ** 2)
+    if gaussian_first:
+        transform = scipy.fft.rfft(density, grid.n_fft, axis=-1) * gaussian
+        density = scipy.fft.irfft(transform, grid.n_fft, axis=-1)[:, : len(grid.energies)]
+    total = np.zeros((len(density), len(time)), dtype=np.result_type(kind, np.complex64))
     for part, gamma in ((1 - above, extra[0]), (above, extra[1])):
         transform = scipy.fft.rfft(density * part, grid.n_fft, axis=-1)
         transform *= np.exp(-0.5 * gamma[:, None].astype(kind) * time)
         transform[:, 0] *= 1 - np.pi * gamma.astype(kind) / (6 * grid.step * grid.n_fft)
-        total = total + transform
-    deviation = (np.asarray(sigma) / FWHM_OVER_SIGMA).astype(kind)
-    total *= np.exp(-0.5 * (deviation[:, None] * time) ** 2)
+        total += transform
+    if not gaussian_first:
+        total *= gaussian
     return scipy.fft.irfft(total, grid.n_fft, axis=-1)[:, grid.window]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 from pathlib import Path
 
 from xashpc.engines.multiplet.atomic import (
@@ -57,6 +58,7 @@ def load_atomic(ion: str, directory: str | Path | None = None) -> AtomicParamete
     n = d_electrons(element, charge)
     try:
         with h5py.File(path, "r") as file:
+            _require_configurations(file, path, ion, (f"3d{n}", f"2p5,3d{n + 1}"))
             initial = _read(file, path, f"3d{n}", INITIAL_KEYS)
             final = _read(file, path, f"2p5,3d{n + 1}", FINAL_KEYS)
     except OSError as error:
@@ -67,6 +69,16 @@ def load_atomic(ion: str, directory: str | Path | None = None) -> AtomicParamete
     return AtomicParameters(
         element, charge, initial, final, f"crispy {version}, quanty/parameters/{path.name}"
     )
+
+
+def _require_configurations(file, path: Path, ion: str, wanted: tuple[str, str]) -> None:
+    missing = [configuration for configuration in wanted if configuration not in file]
+    if missing:
+        known = sorted(key for key in file if re.fullmatch(r"3d\d", key))
+        raise InputError(
+            "unknown-ion",
+            f"{path} has no '{missing[0]}', which {ion} needs; of 3d^n it has: {', '.join(known)}",
+        )
 
 
 def _read(file, path: Path, configuration: str, keys) -> dict[str, float]:

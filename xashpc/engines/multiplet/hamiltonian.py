@@ -47,7 +47,8 @@ class BlockTerms:
 
     def dense(self, coefficients: np.ndarray) -> np.ndarray:
         """(n, size, size) matrices for (n, 6) ``coefficients``."""
-        elements = coefficients @ self.values
+        # Term by term, not as a matrix product: its rounding would depend on the number of rows.
+        elements = sum(c[:, None] * v for c, v in zip(coefficients.T, self.values, strict=True))
         matrix = np.zeros((len(coefficients), self.size, self.size))
         matrix[:, self.rows, self.columns] = elements
         matrix[:, self.columns, self.rows] = elements

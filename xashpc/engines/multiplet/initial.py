@@ -25,6 +25,8 @@ class InitialStates:
         Flattened (size, size) eigenvectors of each block, in columns.
     offsets : (n_blocks, 3) int64
         First state, first element of ``vectors``, and size of each block.
+    exact_vectors : list of (n, size, size) float64
+        The same eigenvectors, block by block.
     """
 
     energies: np.ndarray
@@ -32,17 +34,19 @@ class InitialStates:
     degeneracies: np.ndarray
     vectors: np.ndarray
     offsets: np.ndarray
+    exact_vectors: list[np.ndarray]
 
     @classmethod
     def solve(cls, matrices: IonMatrices, coefficients: np.ndarray) -> InitialStates:
         """Dense diagonalisation (the blocks have at most 64 states)."""
-        energies, references, vectors, degeneracies, offsets = [], [], [], [], []
+        energies, references, vectors, degeneracies, offsets, exact = [], [], [], [], [], []
         state = element = 0
         for block, reference in zip(matrices.initial, matrices.reference, strict=True):
             energy, vector = np.linalg.eigh(block.dense(coefficients))
             image = reference.dense(coefficients) @ vector
             references.append(np.einsum("nik,nik->nk", vector, image))
             energies.append(energy)
+            exact.append(vector)
             vectors.append(vector.astype(np.float32).reshape(len(vector), -1))
             degeneracies.append(np.full(block.size, block.degeneracy))
             offsets.append((state, element, block.size))
@@ -50,7 +54,7 @@ class InitialStates:
         return cls(
             np.concatenate(energies, axis=1), np.concatenate(references, axis=1),
             np.concatenate(degeneracies), np.concatenate(vectors, axis=1),
-            np.array(offsets, dtype=np.int64),
+            np.array(offsets, dtype=np.int64), exact,
         )  # fmt: skip
 
     def thermal(self, temperature: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:

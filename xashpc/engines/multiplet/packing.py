@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xashpc.engines.multiplet.hamiltonian import BlockTerms, IonMatrices
-from xashpc.engines.multiplet.kernels import UNROLL
+from xashpc.engines.multiplet.kernels import LANES, UNROLL
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class PackedFinal:
     Attributes
     ----------
     pointers, columns : int32
-        Compressed rows of every block; column numbers count within the block.
+        Compressed rows of every block; columns count within the block, in single-precision
+        numbers of a one-vector tile (LANES times the column).
     terms : (6, n_elements) float32
         Values of each constant matrix.
     blocks : (n_blocks, 2) int64
@@ -49,7 +50,7 @@ class PackedFinal:
             orders.append(order)
         return cls(
             np.concatenate(pointers).astype(np.int32),
-            np.concatenate(columns).astype(np.int32),
+            (LANES * np.concatenate(columns)).astype(np.int32),
             np.ascontiguousarray(np.concatenate(terms, axis=1), dtype=np.float32),
             np.array(table, dtype=np.int64),
             orders,
