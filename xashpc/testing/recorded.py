@@ -20,7 +20,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xashpc.calculation import Calculation
 
 _OUT, _ERR, _STATUS = "stdout.log", "stderr.log", "rc.txt"
 
@@ -104,6 +107,56 @@ def restore(run: Path, directory: Path) -> Path:
     return directory
 
 
+def calculation_of(run: Path, profile: str = "xanesnet", **overrides: Any) -> Calculation:
+    """The request that a recorded run answers: its structure, edge, radii and energies.
+
+    Parameters
+    ----------
+    profile : str
+        Whose settings hold where the recorded input says nothing.
+    **overrides
+        Settings that hold whatever the input says.
+    """
+    import numpy as np
+    from pymatgen.core import Element, Lattice, Structure
+
+    from xashpc.calculation import Calculation
+    from xashpc.engines import fdmnes_keywords
+    from xashpc.engines.fdmnes import FdmnesEngine
+    from xashpc.structures.xyz import boxed
+
+    words = fdmnes_keywords.asked(run)
+    numbers = {
+        name: [float(word) for word in words.get(name, ())]
+        for name in ("range", "radius", "r_self", "n_self", "gamma_hole")
+    }
+    block = [float(word) for word in words.get("molecule") or words["crystal"]]
+    atoms = np.array(block[6:]).reshape(-1, 4)
+    species = [Element.from_Z(int(z)).symbol for z in atoms[:, 0]]
+    if "molecule" in words:
+        structure = boxed(species, atoms[:, 1:])
+    else:
+        structure = Structure(Lattice.from_parameters(*block[:6]), species, atoms[:, 1:])
+    settings = {
+        "cluster_radius_angstrom": numbers["radius"][0],
+        "method": "green" if "green" in words else "finite-difference",
+        "quadrupole": "quadrupole" in words,
+        "relativistic": "relativism" in words,
+        "scf": "scf" in words,
+        "range_ev": numbers["range"],
+        "gamma_hole_ev": numbers["gamma_hole"][0] if numbers["gamma_hole"] else None,
+    }
+    if "scf" in words:
+        settings["scf_radius_angstrom"] = numbers["r_self"][0]
+        settings["scf_max_iterations"] = int(numbers["n_self"][0])
+    engine = FdmnesEngine()
+    settings = engine.resolve(profile, {**settings, **overrides})
+    edge = (words.get("edge") or ["K"])[0]
+    return Calculation(
+        engine.name, "fdmnes-2021-01-21", profile, settings, species[0], edge, structure, 0
+    )
+
+
 def _bytes(path: Path) -> bytes:
     data = path.read_bytes()
     return gzip.decompress(data) if path.suffix == ".gz" else data
@@ -127,6 +180,8 @@ def _numbers(words: Sequence[str]) -> list[Any]:
 
 def _difference(given: dict, recorded: dict, compared: Sequence[str]) -> str | None:
     """First compared keyword that asks for something else."""
+    # FDMNES's default (user's guide, "Edge")
+    given, recorded = {"edge": ["K"], **given}, {"edge": ["K"], **recorded}
     for name in compared:
         if (name in given) != (name in recorded):
             return name

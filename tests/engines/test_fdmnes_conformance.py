@@ -1,0 +1,61 @@
+"""FDMNES behind the Engine seam: the suite that every engine passes, recorded and live.
+
+The recorded suite runs job, guard, handlers and parser for real; in place of FDMNES a program plays
+a run that a real FDMNES (revision of 21 January 2021) made.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from xashpc.calculation import Calculation
+from xashpc.engines.fdmnes import FdmnesEngine
+from xashpc.engines.fdmnes_program import VARIABLE
+from xashpc.testing.engine_conformance import EngineConformance
+from xashpc.testing.recorded import calculation_of, write_player
+
+
+class TestFdmnesRecordedConformance(EngineConformance):
+    # Mn K edge: 6539 eV (Bearden and Burr, Rev. Mod. Phys. 39, 125 (1967)).
+    edge_window_ev = (6535.0, 6560.0)
+
+    @pytest.fixture(autouse=True)
+    def _use_recording(self, shared_data, tmp_path_factory):
+        run = shared_data("fdmnes_runs", "mol_mn22_scf")
+        player = tmp_path_factory.mktemp("player") / "fdmnes"
+        self._engine = FdmnesEngine(str(write_player(player, [run], compare=True)))
+        self._calculation = calculation_of(run)
+
+    def engine(self) -> FdmnesEngine:
+        return self._engine
+
+    def quick_calculation(self) -> Calculation:
+        return self._calculation
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(
+    not os.environ.get(VARIABLE),
+    reason=f"no FDMNES here; enable with: {VARIABLE}=<path of fdmnes> python -m pytest -m engine",
+)
+class TestFdmnesLiveConformance(EngineConformance):
+    # Ti K edge: 4966 eV (Bearden and Burr 1967); the white line of TiO2 is some 20 eV above.
+    edge_window_ev = (4960.0, 5000.0)
+
+    def engine(self) -> FdmnesEngine:
+        return FdmnesEngine()
+
+    def quick_calculation(self) -> Calculation:
+        """Rutile cut to the first shells, few energies: seconds."""
+        structure = Structure.from_spacegroup(
+            "P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
+        )
+        engine = self.engine()
+        settings = engine.resolve(
+            "crystal", {"cluster_radius_angstrom": 3.0, "range_ev": [-10.0, 1.0, 30.0]}
+        )
+        version = engine.version()
+        return Calculation("fdmnes", version, "crystal", settings, "Ti", "K", structure, 0)
