@@ -5,6 +5,7 @@ The exit code says nothing: refused inputs and SCF loops that did not converge e
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ FOOTER = "Have a beautiful day !"
 
 # Energies are printed with seven significant digits: 10000.00 eV has two decimals.
 _ENERGY_TOLERANCE_EV = 0.02
+
+_BARE_EXPONENT = re.compile(r"^([+-]?\d*\.\d+)([+-]\d{3})$")
 
 # Noise of the multiple scattering far below the edge; a hundredth of the maximum is none (the
 # recorded runs hold no negative value).
@@ -133,13 +136,18 @@ def read_columns(path: Path) -> NDArray[np.float64]:
                 f"{path.name} line {number}: expected 2 columns, found {len(fields)}",
             )
         try:
-            rows.append([float(value) for value in fields])
+            rows.append([_number(value) for value in fields])
         except ValueError as error:
             raise OutputError("non-finite", f"{path.name} line {number}: {error}") from error
     table = np.array(rows).reshape(-1, 2)
     if not np.isfinite(table).all():
         raise OutputError("non-finite", f"{path.name} holds values that are not finite")
     return table
+
+
+def _number(word: str) -> float:
+    """A Fortran number; exponents of three digits lose their E (``1.2345678-101``)."""
+    return float(_BARE_EXPONENT.sub(r"\1E\2", word))
 
 
 def _from_edge(energy: NDArray[np.float64], edge_ev: float, start: float) -> NDArray[np.float64]:

@@ -147,8 +147,10 @@ def calculation_of(run: Path, profile: str = "xanesnet", **overrides: Any) -> Ca
         "gamma_hole_ev": numbers["gamma_hole"][0] if numbers["gamma_hole"] else None,
     }
     if "scf" in words:
-        settings["scf_radius_angstrom"] = numbers["r_self"][0]
-        settings["scf_max_iterations"] = int(numbers["n_self"][0])
+        # without R_self the potential's cluster is the calculation's (user's guide, "R_self")
+        settings["scf_radius_angstrom"] = (numbers["r_self"] or numbers["radius"])[0]
+        if numbers["n_self"]:
+            settings["scf_max_iterations"] = int(numbers["n_self"][0])
     engine = FdmnesEngine()
     settings = engine.resolve(profile, {**settings, **overrides})
     edge = (words.get("edge") or ["K"])[0]
