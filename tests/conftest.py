@@ -26,3 +26,9 @@ def shared_data() -> Callable[..., Path]:
         return path
 
     return locate
+
+
+@pytest.fixture(scope="session")
+def recorded_feff() -> Callable[..., Path]:
+    """Path of a recorded FEFF10 run of tests/data/feff_runs."""
+    return REPOSITORY.joinpath("tests", "data", "feff_runs").joinpath

@@ -135,3 +135,12 @@ def _children_running(parent: int, text: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def test_a_campaign_without_a_spectrum_fails_and_says_why(site):
+    for path in (site.folder / "structures").glob("Sr*.cif"):
+        path.unlink()
+    done = site.xashpc("run", "campaign.yaml", check=False)
+    assert done.returncode == 1
+    assert "has no spectrum: 1 inputs were refused" in done.stderr
+    assert "broken" in done.stderr and "Traceback" not in done.stderr

@@ -80,8 +80,8 @@ def worker(tmp_path, titanate):
     process.wait()
 
 
-def test_the_recorded_deck_gives_the_recorded_spectrum(shared_data, tmp_path):
-    recorded = shared_data("feff_runs", "ok", "feff.inp").read_bytes()
+def test_the_recorded_deck_gives_the_recorded_spectrum(recorded_feff, tmp_path):
+    recorded = recorded_feff("ok", "feff.inp").read_bytes()
     (tmp_path / "feff.inp").write_bytes(recorded)
     subprocess.run(
         FeffEngine().command(),
@@ -90,7 +90,7 @@ def test_the_recorded_deck_gives_the_recorded_spectrum(shared_data, tmp_path):
         stdout=subprocess.DEVNULL,
         timeout=120,
     )
-    ours, reference = read_run(tmp_path), read_xmu(shared_data("feff_runs", "ok", "xmu.dat"))
+    ours, reference = read_run(tmp_path), read_xmu(recorded_feff("ok", "xmu.dat"))
     np.testing.assert_allclose(ours.energy, reference.energy, atol=1e-3)
     np.testing.assert_allclose(ours.intensity, reference.intensity, atol=1e-4)
     assert (tmp_path / "feff.inp").read_bytes() == recorded, "feff10 rewrote the deck"

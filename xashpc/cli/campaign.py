@@ -113,7 +113,7 @@ def run(
     launchpad_file = ensure_database(settings)
     with Store.from_launchpad_file(launchpad_file) as store:
         store.prepare()
-        launchpad = LaunchPad.from_file(str(launchpad_file))
+        launchpad = local.open_launchpad(launchpad_file)
         local.ensure_initialised(launchpad)
         _prepare(launchpad, store, config, directory, stage, retry_quarantined)
         progress = Progress(store, config)
@@ -166,6 +166,10 @@ def _summarise(store: Store, config: CampaignConfig, directory: Path) -> None:
         click.secho(f"report: {report}", bold=True)
     else:
         click.echo(f"results: {directory}")
+    if not counts["ok"] + counts["repaired"] + counts["imported"]:
+        refusals = store.refusals(config.campaign_id)
+        lines = [f"{entry['name']}: {entry['code']}: {entry['message']}" for entry in refusals]
+        raise local.EmptyCampaignError(config.campaign_id, lines)
 
 
 @click.command()

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from fireworks import LaunchPad
 from ruamel.yaml import YAML
 
 from xashpc.errors import ConfigError
-from xashpc.flows.local import ensure_initialised
+from xashpc.flows.local import ensure_initialised, open_launchpad
 from xashpc.storage import Store, server
 
 LAUNCHPAD_NAME = "my_launchpad.yaml"
@@ -77,7 +76,7 @@ def _start_embedded(folder: Path, port: int | None) -> tuple[server.ServerInfo, 
         YAML().dump(server.launchpad_settings(info), stream)
     temporary.replace(path)
     # So that lpad works at once: it refuses a database that was never reset.
-    ensure_initialised(LaunchPad.from_file(str(path)))
+    ensure_initialised(open_launchpad(path))
     return info, path
 
 

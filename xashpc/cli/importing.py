@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from xashpc.calculation import Result
 from xashpc.cli.database import Settings, ensure_database
-from xashpc.errors import ConfigError
+from xashpc.errors import ConfigError, SourceError
 from xashpc.importing import import_spectra
 from xashpc.storage import Store
 
@@ -70,3 +70,5 @@ def import_(
     click.echo(f"{len(refused)} refused")
     for refusal in refused[:SHOWN_REFUSALS]:
         click.echo(f"  {refusal['name']} [{refusal['code']}]: {refusal['message']}", err=True)
+    if refused and not counts:
+        raise SourceError(f"nothing was imported: all {len(refused)} spectra were refused")

@@ -38,6 +38,20 @@ class CampaignFailedError(XasHpcError, RuntimeError):
         self.failures = failures
 
 
+class EmptyCampaignError(XasHpcError, RuntimeError):
+    """A campaign ended without a single spectrum. ``refusals`` holds a line for each input."""
+
+    def __init__(self, campaign_id: str, refusals: list[str]) -> None:
+        shown = "".join(f"\n  {line}" for line in refusals[:10])
+        more = f"\n  and {len(refusals) - 10} more" if len(refusals) > 10 else ""
+        super().__init__(
+            f"campaign {campaign_id} has no spectrum: {len(refusals)} inputs were refused and all "
+            f"calculations, if any, were quarantined{shown}{more}\nMend the inputs, or see "
+            f"'xashpc find --campaign {campaign_id} --outcome quarantined'"
+        )
+        self.refusals = refusals
+
+
 def process_lives(pid: int) -> bool:
     """Whether a process with this id runs on this machine (zombies do not count)."""
     try:
@@ -45,6 +59,14 @@ def process_lives(pid: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def open_launchpad(path: Path) -> LaunchPad:
+    """FireWorks' launchpad; its own chatter goes to the log only when debugging."""
+    launchpad = LaunchPad.from_file(str(path))
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        launchpad.m_logger.setLevel(logging.WARNING)
+    return launchpad
 
 
 def ensure_initialised(launchpad: LaunchPad) -> None:
@@ -168,7 +190,7 @@ class LocalRun:
             If Fireworks fizzled. On any other exception, Ctrl-C included, the workers are stopped
             and what they ran goes back to READY.
         """
-        launchpad = LaunchPad.from_file(str(self.launchpad_file))
+        launchpad = open_launchpad(self.launchpad_file)
         respawns = 0
         try:
             self._workers = [self._spawn(number) for number in range(self.n_workers)]

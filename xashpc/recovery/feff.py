@@ -49,22 +49,26 @@ class FeffScfHandler(_FeffHandler):
 
 
 class FeffNormanRadiusHandler(_FeffHandler):
-    """Too little charge around an atom to find its Norman radius: a larger SCF cluster.
+    """Too little charge around an atom to find its Norman radius: more atoms around it.
 
-    At once to 3.5 A, which holds two shells of any oxide (with the first alone, TiO6 found its
-    radius and then did not converge), then half as large again.
+    An SCF cluster without neighbours is widened at once to 3.5 A, which holds two shells of any
+    oxide (with the first alone, TiO6 found its radius and then did not converge). Beyond that it is
+    the deck's cluster that ends too near: its outer atoms lack the neighbours whose tails they
+    need, and it grows by half (MnO with an FSR core hole: fails at 5 A, runs at 7.5 A).
     """
 
     codes = ("norman-radius",)
-    least_angstrom, factor, times = 3.5, 1.5, 2
+    least_scf_angstrom, factor, times, largest_angstrom = 3.5, 1.5, 3, 12.0
 
     def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        radius = attempt.settings["scf_radius_angstrom"]
-        larger = max(self.least_angstrom, round(radius * self.factor, 3))
-        larger = min(larger, attempt.settings["cluster_radius_angstrom"])
-        if attempt.problems.count(code) >= self.times or larger <= radius:
+        if attempt.problems.count(code) >= self.times:
             return None
-        return {"scf_radius_angstrom": larger}
+        cluster = attempt.settings["cluster_radius_angstrom"]
+        least = min(self.least_scf_angstrom, cluster)
+        if attempt.settings["scf_radius_angstrom"] < least:
+            return {"scf_radius_angstrom": least}
+        larger = round(cluster * self.factor, 3)
+        return {"cluster_radius_angstrom": larger} if larger <= self.largest_angstrom else None
 
 
 class FeffMixingHandler(_FeffHandler):

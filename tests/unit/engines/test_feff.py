@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.feff.inputs import Atoms, Tags
+from pymatgen.io.feff.sets import MPXANESSet
 
 from xashpc.calculation import Calculation
 from xashpc.engines.feff import FeffEngine
 from xashpc.engines.feff_deck import deck, write_deck
+from xashpc.engines.feff_deck import tags as feff_tags
 from xashpc.errors import ConfigError, InputError
 
 
@@ -121,6 +123,27 @@ def test_pymatgen_reads_the_deck_back(nickel_oxide, tmp_path):
         sorted(np.linalg.norm(cluster.cart_coords, axis=1))[1:7], 4.177 / 2, atol=1e-4
     )
     assert tags["SCF"] == [4.0, 0, 30, 0.2, 1] and tags["FMS"] == [5.0, 0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_mpset_profile_is_pymatgens_input_set_without_ldos(nickel_oxide):
+    theirs = MPXANESSet(0, nickel_oxide, radius=10.0)
+    tags = dict(theirs.tags)
+    del tags["LDOS"]
+    asked = calculation(nickel_oxide)
+    settings = FeffEngine().resolve("mpset")
+    ours = dict(feff_tags("K", settings))
+    assert {name: _plain(value) for name, value in ours.items()} == {
+        name: _plain(value) for name, value in tags.items()
+    }
+    text = deck(asked, settings)
+    assert str(theirs.potential) in text and str(theirs.atoms) in text
+
+
+def _plain(value):
+    """Card values as text, numbers as numbers."""
+    words = value if isinstance(value, list) else str(value).split()
+    return [float(word) if str(word)[-1].isdigit() or "." in str(word) else word for word in words]
 
 
 def test_oxidation_states_do_not_reach_the_deck(nickel_oxide):

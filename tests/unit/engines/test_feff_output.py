@@ -14,9 +14,9 @@ from xashpc.errors import OutputError
 
 
 @pytest.fixture
-def good(shared_data, tmp_path) -> Path:
+def good(recorded_feff, tmp_path) -> Path:
     """A copy of a recorded run that went well."""
-    return Path(shutil.copytree(shared_data("feff_runs", "ok"), tmp_path / "run"))
+    return Path(shutil.copytree(recorded_feff("ok"), tmp_path / "run"))
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,15 @@ def good(shared_data, tmp_path) -> Path:
         ("sc_small", "norman-radius", "Norman radius"),
     ],
 )
-def test_recorded_failures_are_named(shared_data, folder, code, words):
+def test_recorded_failures_are_named(recorded_feff, folder, code, words):
     with pytest.raises(OutputError, match=words) as caught:
-        read_run(shared_data("feff_runs", folder))
+        read_run(recorded_feff(folder))
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("folder", ["ok", "hydrogen"])
-def test_recorded_good_runs_are_read(shared_data, folder):
-    spectrum = read_run(shared_data("feff_runs", folder))
+def test_recorded_good_runs_are_read(recorded_feff, folder):
+    spectrum = read_run(recorded_feff(folder))
     assert len(spectrum) > 90 and spectrum.unit == "normalized"
     # Ti K: 4966 eV (Bearden and Burr 1967)
     assert 4950 < spectrum.energy[0] < 4980

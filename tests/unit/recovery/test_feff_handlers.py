@@ -21,11 +21,11 @@ from xashpc.recovery.feff import (
 
 
 @pytest.fixture
-def recorded(shared_data, tmp_path):
+def recorded(recorded_feff, tmp_path):
     """Copy a recorded run and put an attempt with the fast profile beside it."""
 
     def make(folder: str, **settings) -> Path:
-        run = Path(shutil.copytree(shared_data("feff_runs", folder), tmp_path / folder))
+        run = Path(shutil.copytree(recorded_feff(folder), tmp_path / folder))
         Attempt({}, {**PROFILES["fast"].settings, **settings}).write(run)
         return run
 
@@ -36,7 +36,7 @@ def recorded(shared_data, tmp_path):
     ("folder", "handler", "what"),
     [
         ("nonconv", FeffScfHandler, {"scf_max_iterations", "scf_mix_iterations"}),
-        ("sc_small", FeffNormanRadiusHandler, {"scf_radius_angstrom"}),
+        ("sc_small", FeffNormanRadiusHandler, {"cluster_radius_angstrom"}),
         (
             "close1.1",
             FeffMixingHandler,
@@ -80,11 +80,17 @@ def test_no_repair_is_recorded_that_would_not_run(recorded):
     assert Attempt.read(run).repairs == ()
 
 
-def test_a_norman_radius_never_grows_beyond_the_cluster(recorded):
-    run = recorded("sc_small", scf_radius_angstrom=1.0, cluster_radius_angstrom=3.0)
-    handler = FeffNormanRadiusHandler()
-    assert handler.correct(str(run))["actions"] == [{"scf_radius_angstrom": 3.0}]
-    assert handler.correct(str(run))["actions"] is None
+def test_a_missing_norman_radius_widens_first_the_scf_then_the_cluster(recorded):
+    run = recorded("sc_small", scf_radius_angstrom=1.0, cluster_radius_angstrom=5.0)
+    handler = FeffNormanRadiusHandler(max_attempts=99)
+    made = []
+    while actions := handler.correct(str(run))["actions"]:
+        made += actions
+    assert made == [
+        {"scf_radius_angstrom": 3.5},
+        {"cluster_radius_angstrom": 7.5},
+        {"cluster_radius_angstrom": 11.25},
+    ]
 
 
 def test_an_interrupted_run_is_repeated_once(recorded):

@@ -1,0 +1,114 @@
+"""``xashpc`` commands against a real database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from xashpc.cli.main import cli
+from xashpc.errors import ConfigError, NotFoundError, SourceError
+from xashpc.storage import Store, server
+
+pytestmark = pytest.mark.database
+
+
+@pytest.fixture
+def folder(database, tmp_path, monkeypatch) -> Path:
+    """A folder with a my_launchpad.yaml of an empty database."""
+    settings = {**server.launchpad_settings(database), "name": f"cli_{uuid4().hex[:12]}"}
+    with (tmp_path / "my_launchpad.yaml").open("w") as stream:
+        YAML().dump(settings, stream)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def store(folder):
+    with Store.from_launchpad_file(folder / "my_launchpad.yaml") as store:
+        store.prepare()
+        yield store
+
+
+def run(*arguments: str):
+    """Run a command; errors of ours are raised, as ``main`` sees them."""
+    return CliRunner().invoke(cli, arguments, catch_exceptions=False, standalone_mode=False)
+
+
+def failure(*arguments: str) -> BaseException:
+    return CliRunner().invoke(cli, arguments, standalone_mode=False).exception
+
+
+def test_find_prints_tables_csv_json_and_keys(store, result):
+    for number in range(3):
+        store.put_result(result(number))
+    store.put_result(result(7, "quarantined"))
+    table = run("find", "--element", "Ti", "--outcome", "ok").output
+    assert "3 spectra" in table and "SrTiO3" in table
+    keys = run("find", "--format", "keys").output.split()
+    assert len(keys) == 4 and all(len(key) == 64 for key in keys)
+    rows = json.loads(run("find", "--outcome", "quarantined", "--format", "json").output)
+    assert [row["reason"] for row in rows] == ["scf-unconverged"]
+    assert len(run("find", "--format", "csv", "--limit", "2").output.splitlines()) == 3
+    assert "nothing matches" in run("find", "--element", "Cu").output
+
+
+def test_show_prints_the_history_and_refuses_to_plot_nothing(store, result, folder):
+    good, bad = result(0, "repaired"), result(1, "quarantined")
+    for each in (good, bad):
+        store.put_result(each, "campaign-1")
+    text = run("show", good.calculation.key[:14]).output
+    assert "scf_mixing 0.2 -> 0.1" in text and "campaign-1" in text
+    data = run("show", good.calculation.key, "--data").output.splitlines()
+    assert len(data) == 61 and data[1].startswith("4966.0")
+    error = failure("show", bad.calculation.key, "--plot", "x.png")
+    assert isinstance(error, ConfigError) and "quarantined" in str(error)
+    assert not (folder / "x.png").exists()
+    assert isinstance(failure("show", "0123456789"), NotFoundError)
+
+
+def test_files_come_back_as_they_were(store, result, folder):
+    stored = result()
+    store.put_result(stored)
+    run("files", stored.calculation.key[:12], "--to", "back")
+    back = {path.name: path.read_bytes() for path in (folder / "back").iterdir()}
+    assert back == dict(stored.files)
+
+
+def test_the_packaged_spectra_are_imported_once(store):
+    first, second = (run("import", "--kind", "reference").output for _ in range(2))
+    assert "1526 imported" in first and "0 already there" in first
+    assert "0 imported" in second and "1526 already there" in second
+    assert len(store.find(element="Cu", label="S5", kind="imported")) == 309
+
+
+def test_an_import_of_nothing_usable_fails(folder, store):
+    (folder / "index.csv").write_text("file,element,edge\nmissing.dat,Cu,K\n")
+    (folder / "table.yaml").write_text("kind: table\nindex: index.csv\nname: mine\n")
+    error = failure("import", "table.yaml")
+    assert isinstance(error, (SourceError, ConfigError)), error
+    assert len(store.find()) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: [", "not valid YAML"),
+        ("- 1", "must hold a mapping"),
+        ("kind: nonsense", "nonsense"),
+    ],
+)
+def test_bad_import_files_are_named(folder, text, words):
+    (folder / "spec.yaml").write_text(text)
+    error = failure("import", "spec.yaml")
+    assert isinstance(error, ConfigError) and words in str(error)
+
+
+def test_without_a_database_the_command_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    error = failure("find")
+    assert isinstance(error, ConfigError) and "xashpc db start" in str(error)
