@@ -19,11 +19,11 @@ from xashpc.testing.recorded import calculation_of, plays, restore, write_player
 
 
 @pytest.fixture
-def played(shared_data, tmp_path):
+def played(recorded_fdmnes, tmp_path):
     """Run a calculation while recorded runs are played; the result, and how many were."""
 
     def run(*names: str, timeout_s: float = 60, max_attempts: int = 5, compare=False, **options):
-        runs = [shared_data("fdmnes_runs", name) for name in names]
+        runs = [recorded_fdmnes(name) for name in names]
         asked = calculation_of(options.pop("asked", runs[-1]), **options)
         player = write_player(
             tmp_path / "fdmnes",
@@ -60,13 +60,13 @@ def processes_in(directory: Path) -> list[int]:
     ("name", "atoms"), [("mol_mn22_scf", 1), ("tio2", 2), ("cu_min", 4)], ids=lambda v: str(v)
 )
 def test_a_recorded_run_gives_fdmnes_own_convolution_of_one_atom(
-    shared_data, played, tmp_path, name, atoms
+    recorded_fdmnes, played, tmp_path, name, atoms
 ):
     """Our input asks for the recorded calculation, and our spectrum is its _conv file."""
     result, count = played(name, compare=True, convolution="arctangent", points=None)
     assert (result.outcome.status, count) == ("ok", 1), result.outcome
     assert result.spectrum.unit == "Mbarn"
-    recorded = restore(shared_data("fdmnes_runs", name), tmp_path / "recorded")
+    recorded = restore(recorded_fdmnes(name), tmp_path / "recorded")
     own = read_columns(convolved_file(recorded))
     assert len(own) == len(result.spectrum)
     np.testing.assert_allclose(result.spectrum.intensity * atoms, own[:, 1], rtol=2e-7)
@@ -84,8 +84,8 @@ def test_the_papers_spectrum_has_226_points_over_75_ev(played):
     assert 0.02 < spectrum.intensity[-1] < 0.035
 
 
-def test_an_unconverged_scf_is_run_again_with_more_cycles(shared_data, played):
-    first = shared_data("fdmnes_runs", "err_scf")
+def test_an_unconverged_scf_is_run_again_with_more_cycles(recorded_fdmnes, played):
+    first = recorded_fdmnes("err_scf")
     result, count = played("err_scf", "mol_mn22_scf", scf_max_iterations=2)
     assert first.exists() and count == 2
     assert result.outcome.status == "repaired"
@@ -124,8 +124,8 @@ def test_a_run_that_takes_too_long_is_ended_and_quarantined(played, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["err_missing", "err_nofdmfile", "err_nodir"])
-def test_a_file_out_of_reach_is_tried_once_more(shared_data, played, name):
-    asked = shared_data("fdmnes_runs", "mol_mn22_scf")
+def test_a_file_out_of_reach_is_tried_once_more(recorded_fdmnes, played, name):
+    asked = recorded_fdmnes("mol_mn22_scf")
     result, count = played(name, "mol_mn22_scf", asked=asked)
     assert count == 2 and result.outcome.status == "repaired"
     assert result.outcome.repairs[0].problem == "file-not-opened"
@@ -144,8 +144,8 @@ def test_a_file_out_of_reach_is_tried_once_more(shared_data, played, name):
         ("err_zabs", "absorber-refused"),
     ],
 )
-def test_what_no_setting_cures_is_quarantined_at_once_by_name(shared_data, played, name, code):
-    result, count = played(name, asked=shared_data("fdmnes_runs", "cu_min"))
+def test_what_no_setting_cures_is_quarantined_at_once_by_name(recorded_fdmnes, played, name, code):
+    result, count = played(name, asked=recorded_fdmnes("cu_min"))
     assert (result.outcome.status, result.outcome.reason) == ("quarantined", code)
     assert count == 1 and result.outcome.repairs == ()
     assert "FDMNES says" in result.outcome.message
@@ -157,24 +157,24 @@ def test_an_input_without_end_is_a_good_run(played):
     assert result.outcome.status == "ok" and len(result.spectrum) == 76
 
 
-def test_the_spectrum_of_another_calculation_is_never_taken(shared_data, played):
+def test_the_spectrum_of_another_calculation_is_never_taken(recorded_fdmnes, played):
     """Rutile's recorded files, where the Mn complex was asked for."""
-    asked = shared_data("fdmnes_runs", "mol_mn22_scf")
+    asked = recorded_fdmnes("mol_mn22_scf")
     result, _ = played("tio2", asked=asked, max_attempts=1)
     assert result.outcome.reason == "output-corrupt"
     assert "Z = 22, expected Mn" in result.outcome.message
 
 
-def test_the_player_refuses_another_input_when_it_compares(shared_data, played):
-    asked = shared_data("fdmnes_runs", "mol_mn22_scf")
+def test_the_player_refuses_another_input_when_it_compares(recorded_fdmnes, played):
+    asked = recorded_fdmnes("mol_mn22_scf")
     result, _ = played(
         "mol_mn22_scf", asked=asked, compare=True, cluster_radius_angstrom=5.0, max_attempts=1
     )
     assert result.outcome.reason == "crashed" and "radius" in result.outcome.message
 
 
-def test_a_program_that_writes_nothing_is_tried_twice_and_quarantined(shared_data, tmp_path):
-    calculation = calculation_of(shared_data("fdmnes_runs", "mol_mn22_scf"))
+def test_a_program_that_writes_nothing_is_tried_twice_and_quarantined(recorded_fdmnes, tmp_path):
+    calculation = calculation_of(recorded_fdmnes("mol_mn22_scf"))
     (tmp_path / "run").mkdir()
     result = run_calculation(
         FdmnesEngine("/bin/true"), calculation, tmp_path / "run", timeout_s=20, max_attempts=3

@@ -31,8 +31,9 @@ def calculation(
 @pytest.fixture
 def nickel_oxide() -> Structure:
     """Bunsenite, a = 4.177 A."""
-    return Structure.from_spacegroup(
-        "Fm-3m", Lattice.cubic(4.177), ["Ni", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    nickel = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    return Structure(
+        Lattice.cubic(4.177), ["Ni"] * 4 + ["O"] * 4, np.vstack([nickel, nickel + [0.5, 0, 0]])
     )
 
 
@@ -204,9 +205,7 @@ def test_our_input_of_a_published_crystal_is_the_crystal_that_others_gave(shared
         request = calculation(structure, site.index, "Ti")
         block = [float(word) for word in read_keywords(deck(request, request.settings))["crystal"]]
         atoms = np.array(block[6:]).reshape(-1, 4)
-        ours = Structure(
-            Lattice.from_parameters(*block[:6]), atoms[:, 0].astype(int), atoms[:, 1:]
-        )
+        ours = Structure(Lattice.from_parameters(*block[:6]), atoms[:, 0].astype(int), atoms[:, 1:])
         assert atoms[0][0] == 22
         same.append(StructureMatcher(ltol=0.01, stol=0.02, angle_tol=0.5).fit(ours, theirs))
     assert any(same)
@@ -266,9 +265,11 @@ def test_a_file_of_another_machine_is_refused(tmp_path):
         FdmnesEngine(str(program)).version()
 
 
-def test_the_version_is_the_revision_that_the_program_states(shared_data, tmp_path, monkeypatch):
+def test_the_version_is_the_revision_that_the_program_states(
+    recorded_fdmnes, tmp_path, monkeypatch
+):
     """Recorded: the head that the revision of 21 January 2021 prints."""
-    player = write_player(tmp_path / "fdmnes", [shared_data("fdmnes_runs", "cu_min")])
+    player = write_player(tmp_path / "fdmnes", [recorded_fdmnes("cu_min")])
     assert FdmnesEngine(str(player)).version() == "fdmnes-2021-01-21"
     monkeypatch.setenv(VARIABLE, str(player))
     assert FdmnesEngine().version() == "fdmnes-2021-01-21"
@@ -299,7 +300,9 @@ def test_the_engine_is_made_from_a_campaigns_configuration():
 
 
 def test_keywords_are_read_as_others_write_them():
-    text = "Filout\nrun_0\n\nGreen\nQuadrupole ! why not\nRange\n-20 1 -10\n 0.05 10\nEnd\nRadius\n9\n"
+    text = (
+        "Filout\nrun_0\n\nGreen\nQuadrupole ! why not\nRange\n-20 1 -10\n 0.05 10\nEnd\nRadius\n9\n"
+    )
     words = read_keywords(text)
     assert words["filout"] == ["run_0"] and words["range"] == ["-20", "1", "-10", "0.05", "10"]
     assert words["quadrupole"] == [] and "radius" not in words

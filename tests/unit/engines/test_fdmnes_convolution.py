@@ -26,8 +26,8 @@ DEFAULTS = {"gamma_max_ev": 15.0, "centre_ev": 30.0, "width_ev": 30.0}
         ("err_scf", 1.25, 5e-5),
     ],
 )
-def test_our_convolution_is_fdmnes_own(shared_data, tmp_path, name, gamma_hole, tolerance):
-    folder = restore(shared_data("fdmnes_runs", name), tmp_path)
+def test_our_convolution_is_fdmnes_own(recorded_fdmnes, tmp_path, name, gamma_hole, tolerance):
+    folder = restore(recorded_fdmnes(name), tmp_path)
     if name == "err_scf":  # its spectrum is whole, only not to be trusted
         for log in (folder / "engine.out", folder / "C10H7MnN2O2_bav.txt"):
             log.write_text(log.read_text().replace("has not converged", "-"))
@@ -36,9 +36,9 @@ def test_our_convolution_is_fdmnes_own(shared_data, tmp_path, name, gamma_hole, 
     np.testing.assert_allclose(ours, read_columns(convolved_file(folder))[:, 1], rtol=tolerance)
 
 
-def test_the_width_is_the_one_fdmnes_prints(shared_data):
+def test_the_width_is_the_one_fdmnes_prints(recorded_fdmnes):
     """Table of widths in the log of the recorded complex: E - E_edge, width."""
-    lines = shared_data("fdmnes_runs", "mol_mn22_scf", "stdout.log").read_text().splitlines()
+    lines = (recorded_fdmnes("mol_mn22_scf") / "stdout.log").read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if "Width_(eV)" in line)
     table = np.array([line.split()[:2] for line in lines[start + 1 :] if line.split()], float)
     assert len(table) == 16

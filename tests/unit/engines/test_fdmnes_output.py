@@ -15,9 +15,9 @@ from xashpc.testing.recorded import restore
 
 
 @pytest.fixture
-def recorded(shared_data, tmp_path):
+def recorded(recorded_fdmnes, tmp_path):
     """A recorded run laid out as in its run directory."""
-    return lambda name: restore(shared_data("fdmnes_runs", name), tmp_path / name)
+    return lambda name: restore(recorded_fdmnes(name), tmp_path / name)
 
 
 @pytest.fixture

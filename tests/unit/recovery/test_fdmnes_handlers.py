@@ -33,11 +33,11 @@ CURED = {
 
 
 @pytest.fixture
-def recorded(shared_data, tmp_path):
+def recorded(recorded_fdmnes, tmp_path):
     """A recorded run with an attempt of the xanesnet profile beside it."""
 
     def make(name: str, **settings) -> Path:
-        run = restore(shared_data("fdmnes_runs", name), tmp_path / name)
+        run = restore(recorded_fdmnes(name), tmp_path / name)
         Attempt({}, {**PROFILES["xanesnet"].settings, **settings}).write(run)
         return run
 
