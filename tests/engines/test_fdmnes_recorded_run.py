@@ -7,6 +7,7 @@ status (or signal) of runs that a real FDMNES made.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,10 @@ def test_a_run_that_takes_too_long_is_ended_and_quarantined(played, tmp_path):
     result, count = played("err_term", timeout_s=3)
     assert (result.outcome.status, result.outcome.reason) == ("quarantined", "timeout")
     assert count == 1 and "raise timeout_s" in result.outcome.message
+    # killed, not yet reaped
+    end = time.monotonic() + 5
+    while processes_in(tmp_path / "run") and time.monotonic() < end:
+        time.sleep(0.05)
     assert processes_in(tmp_path / "run") == []
 
 
