@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +13,17 @@ from xashpc.engines.fdmnes_program import VARIABLE
 from xashpc.errors import EngineNotFoundError
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.planning import plan_campaign
-from xashpc.flows.workflow import read_campaign
+from xashpc.flows.workflow import campaign_workflow, read_campaign
 from xashpc.processing.options import ProcessingOptions
 from xashpc.recovery.run import run_calculation
 from xashpc.testing.recorded import write_player
 
+WORKFLOW = Path(__file__).resolve().parents[2] / "workflows" / "kedge_molecules_fdmnes.yaml"
+
 
 @pytest.fixture
 def shipped() -> dict:
-    folder = importlib.resources.files("xashpc.workflows")
-    return read_campaign(folder / "kedge_molecules_fdmnes.yaml").to_dict()
+    return read_campaign(WORKFLOW).to_dict()
 
 
 @pytest.fixture
@@ -36,6 +37,13 @@ def molecules(recorded_fdmnes, tmp_path):
     (folder / "b.xyz").write_text("4\n\nFe 0 0 0\nO 1.8 0 0\nCu 3.6 0 0\nN 3.6 1.95 0\n")
     (folder / "c.xyz").write_text("3\nbroken\nFe 0 0 0\n")
     return folder
+
+
+def test_the_workflow_is_one_planning_task_that_knows_the_engines_settings(shipped):
+    config = CampaignConfig.from_dict(shipped)
+    assert len(campaign_workflow(config).fws) == 1
+    settings = get_engine(config.engine).resolve(config.profile, config.settings)
+    assert settings["geometry"] == "molecule" and config.training is None
 
 
 def test_every_metal_of_every_molecule_is_planned_and_the_broken_file_refused(
