@@ -47,6 +47,7 @@ class FdmnesEngine(ExternalEngine):
         JOB_FILE,
         fdmnes_deck.DECK,
         f"{fdmnes_deck.FILOUT}.txt",
+        f"{fdmnes_deck.FILOUT}_[0-9]*.txt",
         f"{fdmnes_deck.FILOUT}*_conv.txt",
         f"{fdmnes_deck.FILOUT}_bav.txt",
         fdmnes_output.ERROR_FILE,

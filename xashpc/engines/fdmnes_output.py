@@ -117,7 +117,7 @@ def read_columns(path: Path) -> NDArray[np.float64]:
     Raises
     ------
     OutputError
-        ``"output-missing"``, ``"output-truncated"`` or ``"non-finite"``.
+        ``"output-missing"``, ``"output-truncated"``, ``"format-unknown"`` or ``"non-finite"``.
     """
     if not path.is_file():
         raise OutputError("output-missing", f"{path.name} was not written")
@@ -125,6 +125,12 @@ def read_columns(path: Path) -> NDArray[np.float64]:
     start = next((i for i, line in enumerate(lines) if "<xanes>" in line), None)
     if start is None:
         raise OutputError("output-truncated", f"{path.name} has no line 'Energy <xanes>'")
+    if len(columns := lines[start].split()) != 2:
+        raise OutputError(
+            "format-unknown",
+            f"{path.name} has the columns {', '.join(columns)[:200]}; known are Energy and "
+            "<xanes>, one unpolarised spectrum of one initial state",
+        )
     rows = []
     for number, line in enumerate(lines[start + 1 :], start + 2):
         if not line.strip():
@@ -156,8 +162,21 @@ def _from_edge(energy: NDArray[np.float64], edge_ev: float, start: float) -> NDA
     return energy - edge_ev if absolute else energy
 
 
+def _spectrum_file(directory: Path, filout: str) -> Path:
+    """<Filout>.txt, or the one <Filout>_<number>.txt that runs of several absorbers write."""
+    plain = directory / f"{filout}.txt"
+    numbered = sorted(directory.glob(f"{filout}_[0-9]*.txt"))
+    numbered = [p for p in numbered if p.stem.removeprefix(f"{filout}_").isdigit()]
+    if plain.is_file() or not numbered:
+        return plain
+    if len(numbered) > 1:
+        names = ", ".join(path.name for path in numbered)
+        raise OutputError("output-corrupt", f"one absorber was asked for, found {names}")
+    return numbered[0]
+
+
 def _read_table(directory: Path, wanted: _Asked) -> FdmnesSpectrum:
-    path = directory / f"{wanted.filout}.txt"
+    path = _spectrum_file(directory, wanted.filout)
     table = read_columns(path)
     expected = wanted.energy.size
     if len(table) != expected:

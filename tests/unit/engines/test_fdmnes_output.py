@@ -163,6 +163,10 @@ DAMAGES = {
         _edit(_SPECTRUM, lambda t: t.replace("= E_edge", "=")),
         "format-unknown",
     ),
+    "two-spectra": (
+        _edit(_SPECTRUM, lambda t: t.replace("<xanes>", "<xanes>_L2 <xanes>_L3", 1)),
+        "format-unknown",
+    ),
     "older-header": (
         _edit(_SPECTRUM, lambda t: t.replace("E_cut", "E_Fermi", 1)),
         "format-unknown",
@@ -226,6 +230,15 @@ def test_dips_within_the_tolerance_are_not_called_negative(good):
 def test_a_number_whose_exponent_lost_its_letter_is_read(good):
     _row(5, 1, "1.2345678-101")(good)
     assert read_run(good).absorption[5] == 1.2345678e-101
+
+
+def test_the_spectrum_of_a_numbered_absorber_is_found(good):
+    (good / "Cu_out.txt").rename(good / "Cu_out_1.txt")
+    assert read_run(good).energy.size == 76
+    shutil.copy(good / "Cu_out_1.txt", good / "Cu_out_3.txt")
+    with pytest.raises(OutputError, match="Cu_out_1.txt, Cu_out_3.txt") as caught:
+        read_run(good)
+    assert caught.value.code == "output-corrupt"
 
 
 def test_floating_point_notes_of_the_compiler_are_no_failure(good):
