@@ -32,3 +32,14 @@ def shared_data() -> Callable[..., Path]:
 def recorded_feff() -> Callable[..., Path]:
     """Path of a recorded FEFF10 run of tests/data/feff_runs."""
     return REPOSITORY.joinpath("tests", "data", "feff_runs").joinpath
+
+
+@pytest.fixture(scope="session")
+def recorded_fdmnes(shared_data) -> Callable[[str], Path]:
+    """Path of a recorded FDMNES run: of tests/data/fdmnes_runs, or else of the shared data."""
+
+    def locate(name: str) -> Path:
+        here = REPOSITORY / "tests" / "data" / "fdmnes_runs" / name
+        return here if here.exists() else shared_data("fdmnes_runs", name)
+
+    return locate

@@ -11,6 +11,7 @@ from xashpc.errors import ConfigError
 
 # name -> "module:class"; modules load when asked for, so that no engine drags in another's needs.
 _ENGINES = {
+    "fdmnes": "xashpc.engines.fdmnes:FdmnesEngine",
     "feff": "xashpc.engines.feff:FeffEngine",
 }
 

@@ -14,6 +14,7 @@ from xashpc.calculation import Calculation, Outcome, Result
 from xashpc.engines import ExternalEngine
 from xashpc.errors import InputError, OutputError
 from xashpc.recovery.attempt import Attempt
+from xashpc.recovery.fdmnes import FDMNES_HANDLERS
 from xashpc.recovery.feff import FEFF_HANDLERS
 from xashpc.recovery.handlers import FailureHandler
 from xashpc.recovery.job import EngineJob
@@ -21,7 +22,10 @@ from xashpc.spectrum import Spectrum
 
 logger = logging.getLogger(__name__)
 
-_HANDLERS: dict[str, tuple[type[FailureHandler], ...]] = {"feff": FEFF_HANDLERS}
+_HANDLERS: dict[str, tuple[type[FailureHandler], ...]] = {
+    "fdmnes": FDMNES_HANDLERS,
+    "feff": FEFF_HANDLERS,
+}
 
 # A kept file larger than this is a log gone wild; its end tells more than its beginning.
 _MAX_FILE_BYTES = 4_000_000

@@ -29,6 +29,12 @@ _ENGINES = {
         "X-ray spectroscopies with FEFF10 and Corvus, J. Synchrotron Rad. 28, 1801 (2021)",
         "10.1107/S1600577521008614",
     ),
+    "fdmnes": _citation(
+        "FDMNES",
+        "O. Bunau, Y. Joly, Self-consistent aspects of x-ray absorption calculations, J. Phys.: "
+        "Condens. Matter 21, 345501 (2009)",
+        "10.1088/0953-8984/21/34/345501",
+    ),
 }
 
 _FEFF9 = _citation(
