@@ -140,7 +140,7 @@ def test_a_run_that_takes_too_long_is_ended_and_quarantined(tmp_path, titanate):
     result = run_calculation(FeffEngine(), titanate(), tmp_path, timeout_s=0.5, max_attempts=3)
     assert (result.outcome.status, result.outcome.reason) == ("quarantined", "timeout")
     assert "raise timeout_s" in result.outcome.message
-    assert processes_in(tmp_path) == []
+    wait_until(lambda: not processes_in(tmp_path), "the engine's end", 5)
 
 
 def test_a_killed_stage_is_run_once_more(tmp_path, titanate):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from xashpc.flows.config import CampaignConfig
 
 TASKS_MODULE = "xashpc.firetasks"  # permanent: the path is stored in users' databases
 METADATA_KEY = "xashpc_campaign"
+
+# Options of structure sources and imports that name files.
+PATH_OPTIONS = ("path", "paths", "index")
 
 
 def _firework(task: str, name: str, config: CampaignConfig, **arguments: Any) -> Firework:
@@ -103,4 +106,33 @@ def read_campaign(path: Path) -> CampaignConfig:
         raise ConfigError(
             f"{path} has {len(campaigns)} planning tasks ({expected}); expected exactly one"
         )
-    return CampaignConfig.from_dict(campaigns[0])
+    return CampaignConfig.from_dict(_anchored(campaigns[0], path.resolve().parent))
+
+
+def _anchored(campaign: Any, folder: Path) -> Any:
+    """The campaign with relative paths taken from the workflow file's folder.
+
+    Tasks run in launch folders, where a relative path leads nowhere. ``lpad add`` does not come
+    through here: files added by it need absolute paths or ``~``.
+    """
+    if not isinstance(campaign, Mapping):
+        return campaign  # CampaignConfig says what is wrong
+    anchored = dict(campaign)
+    for section in ("structures", "imports"):
+        if isinstance(campaign.get(section), list):
+            anchored[section] = [_with_full_paths(e, folder) for e in campaign[section]]
+    return anchored
+
+
+def _with_full_paths(entry: Any, folder: Path) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+
+    def full(value: Any) -> Any:
+        if isinstance(value, list):
+            return [full(item) for item in value]
+        if not isinstance(value, str) or value.startswith("~"):
+            return value
+        return str(folder / value)  # an absolute path stays as it is
+
+    return {key: full(value) if key in PATH_OPTIONS else value for key, value in entry.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 
 import pytest
+from ruamel.yaml import YAML
 
 from xashpc.errors import ConfigError
 from xashpc.flows.config import CampaignConfig
@@ -104,3 +105,14 @@ def test_never_more_chunks_are_ready_than_the_campaign_allows():
     assert names[-3:] == ["process", "train", "report"]
     keys = [key for firework in workflow.fws for key in firework.tasks[0].get("keys", [])]
     assert len(keys) == len(set(keys)) == 10
+
+
+def test_relative_paths_are_taken_from_the_workflow_files_folder(tmp_path):
+    structures = [{"kind": "files", "paths": ["cifs", "/data/more", "~/mine"]}]
+    imports = [{"kind": "omnixas", "path": "old"}]
+    config = CampaignConfig.from_dict({**GOOD, "structures": structures, "imports": imports})
+    with (tmp_path / "a.yaml").open("w") as stream:
+        YAML(typ="safe", pure=True).dump(campaign_workflow(config).to_dict(), stream)
+    found = read_campaign(tmp_path / "a.yaml")
+    assert found.structures[0]["paths"] == [str(tmp_path / "cifs"), "/data/more", "~/mine"]
+    assert found.imports[0]["path"] == str(tmp_path / "old")
