@@ -12,6 +12,7 @@ from xashpc.errors import ConfigError
 # name -> "module:class"; modules load when asked for, so that no engine drags in another's needs.
 _ENGINES = {
     "feff": "xashpc.engines.feff:FeffEngine",
+    "ocean": "xashpc.engines.ocean:OceanEngine",
 }
 
 __all__ = ["Engine", "ExternalEngine", "Profile", "engine_names", "get_engine"]

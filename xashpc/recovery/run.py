@@ -17,11 +17,15 @@ from xashpc.recovery.attempt import Attempt
 from xashpc.recovery.feff import FEFF_HANDLERS
 from xashpc.recovery.handlers import FailureHandler
 from xashpc.recovery.job import EngineJob
+from xashpc.recovery.ocean import OCEAN_HANDLERS
 from xashpc.spectrum import Spectrum
 
 logger = logging.getLogger(__name__)
 
-_HANDLERS: dict[str, tuple[type[FailureHandler], ...]] = {"feff": FEFF_HANDLERS}
+_HANDLERS: dict[str, tuple[type[FailureHandler], ...]] = {
+    "feff": FEFF_HANDLERS,
+    "ocean": OCEAN_HANDLERS,
+}
 
 # A kept file larger than this is a log gone wild; its end tells more than its beginning.
 _MAX_FILE_BYTES = 4_000_000
