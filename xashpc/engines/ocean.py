@@ -33,8 +33,8 @@ _WHERE = (
     f"{EXECUTABLE_VARIABLE}"
 )
 
-# Edge -> lowest atomic number with an electron in that subshell (Aufbau; Mendelevium is the last
-# element of xraydb's edge tables that pseudopotentials exist near).
+# Edge -> lowest atomic number with an electron in that subshell; xraydb's tables of edge energies
+# (Elam, Ravel and Sieber, Radiat. Phys. Chem. 63, 121 (2002)) end with californium.
 _LOWEST_Z = {"K": 1, "L1": 3, "L23": 5, "M1": 11, "M23": 13, "M45": 21}
 _MAX_Z = 98
 

@@ -71,7 +71,7 @@ def edges_block(sites: Sequence[int], edge: str) -> list[str]:
 
 
 def element_index(structure: Structure, site: int) -> int:
-    """Number of the site among the atoms of its element, from 1: what OCEAN's files are named by."""
+    """Number of the site among the atoms of its element, from 1, as in OCEAN's file names."""
     symbol = structure[site].specie.symbol
     return sum(other.specie.symbol == symbol for other in structure[: site + 1])
 

@@ -26,7 +26,7 @@ _ENERGY, _SPECTRUM = 0, 1
 MIN_POINTS = 20
 
 # The spectrum is the imaginary part of a dielectric function: not negative but for the truncation
-# of the Lanczos chain. Largest dip in the recorded runs: none; allowed: a thousandth of the maximum.
+# of the Lanczos chain. No recorded run dips at all; a thousandth of the maximum is allowed.
 NEGATIVE_FRACTION = 1e-3
 
 _NAME = re.compile(r"absspct_([A-Z][a-z_])\.(\d{4})_(\d[spdf])_(\d{2,})")
@@ -234,7 +234,9 @@ def read_run(
     """
     if (error := complaint(directory)) is not None:
         raise error
-    files = list_absspct(directory / FOLDER, element, orbital).get(site)
+    found = list_absspct(directory / FOLDER, element, orbital)
+    # One site was asked for: when there is one, it is that one, however it is numbered.
+    files = next(iter(found.values())) if len(found) == 1 else found.get(site)
     if not files:
         raise OutputError(
             "output-missing",
@@ -246,8 +248,10 @@ def read_run(
     if (reason := haydock_unconverged(directory)) is not None:
         raise OutputError("haydock-unconverged", reason)
     spectrum = average_photons(files, n_photons)
-    if len(spectrum) != n_points:
+    # spect_range counts steps: both ends are written (recorded runs of 3.0.1 and 3.2.1).
+    if len(spectrum) != n_points + 1:
         raise OutputError(
-            "output-truncated", f"{len(spectrum)} points, expected {n_points} (spectrum_points)"
+            "output-truncated",
+            f"{len(spectrum)} energies, expected spectrum_points + 1 = {n_points + 1}",
         )
     return spectrum

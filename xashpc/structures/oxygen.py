@@ -125,6 +125,5 @@ def _check(structure: Structure) -> None:
         raise StructureError(
             "disordered", "oxygen labels need whole atoms; the structure has partial occupancies"
         )
-    finite = np.isfinite(structure.frac_coords).all() and np.isfinite(structure.lattice.matrix).all()
-    if not finite:
-        raise StructureError("nan-coordinates", "the structure holds a coordinate that is no number")
+    if not (np.isfinite(structure.frac_coords).all() and np.isfinite(structure.volume)):
+        raise StructureError("nan-coordinates", "a coordinate of the structure is not a number")
