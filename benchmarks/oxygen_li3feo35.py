@@ -38,6 +38,7 @@ from xashpc.training.oxygen import (
     regress_snapshots,
     regressor_trainer,
     ridge_baseline,
+    ridge_regression,
     split_first_parts,
 )
 from xashpc.training.oxygen_data import OxygenSpectra, class_counts
@@ -67,9 +68,12 @@ def read_data(folder: Path) -> OxygenSpectra:
 
 
 def baseline(spectra: OxygenSpectra, _seeds: int) -> dict:
-    return {"ridge": ridge_baseline(spectra), "counts": {
-        name: class_counts(spectra.rows(spectra.snapshot == name)) for name in SNAPSHOTS
-    }}
+    counts = {name: class_counts(spectra.rows(spectra.snapshot == name)) for name in SNAPSHOTS}
+    return {
+        "ridge": ridge_baseline(spectra),
+        "ridge_regression": ridge_regression(spectra),
+        "counts": counts,
+    }
 
 
 def inner_accuracy(spectra: OxygenSpectra, candidate: tuple) -> float:

@@ -21,6 +21,7 @@ from xashpc.training.oxygen import (
     regress_snapshots,
     regressor_trainer,
     ridge_baseline,
+    ridge_regression,
     snapshot_pairs,
     split_first_parts,
 )
@@ -189,6 +190,17 @@ def test_targets_that_do_not_fit_are_refused(targets):
 def test_the_ridge_baseline_on_the_published_snapshots(published):
     rows = ridge_baseline(published)
     assert [round(row["accuracy"], 3) for row in rows] == [0.755, 0.714]
+
+
+def test_the_linear_regression_learns_what_is_linear():
+    data = invented(120, noise=0.01)
+    steps = np.arange(120) % 4
+    linear = OxygenSpectra(
+        data.intensity[[0]] + steps[:, None] * data.intensity[[1]], data.environment, steps,
+        data.snapshot,
+    )
+    for row in ridge_regression(linear):
+        assert row["mse"] < 0.01 * row["test_variance"]
 
 
 @pytest.mark.training
