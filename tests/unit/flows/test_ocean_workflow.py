@@ -12,6 +12,7 @@ from xashpc.engines.ocean import EXECUTABLE_VARIABLE, PSEUDOPOTENTIALS_VARIABLE
 from xashpc.errors import EngineNotFoundError
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.planning import plan_campaign
+from xashpc.processing.options import ProcessingOptions
 
 WORKFLOW = Path(__file__).resolve().parents[3] / "workflows" / "oxygen_kedge_ocean.yaml"
 
@@ -38,6 +39,8 @@ def test_the_file_is_a_campaign_as_it_stands():
     spec = YAML(typ="safe").load(WORKFLOW)["fws"][0]["spec"]
     config = CampaignConfig.from_dict(spec["_tasks"][0]["campaign"])
     assert (config.engine, config.edge, config.absorbers) == ("ocean", "K", ("O",))
+    # OCEAN's zero is the band minimum: a check against 543 eV would remove every spectrum.
+    assert ProcessingOptions.from_dict(config.processing).edge_tolerance_ev is None
 
 
 def test_without_ocean_planning_says_what_to_set(campaign, monkeypatch):
