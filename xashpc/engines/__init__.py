@@ -13,6 +13,7 @@ from xashpc.errors import ConfigError
 _ENGINES = {
     "fdmnes": "xashpc.engines.fdmnes:FdmnesEngine",
     "feff": "xashpc.engines.feff:FeffEngine",
+    "ocean": "xashpc.engines.ocean:OceanEngine",
 }
 
 __all__ = ["Engine", "ExternalEngine", "Profile", "engine_names", "get_engine"]

@@ -13,6 +13,9 @@ _MODELS = {
     "lce-mlp": "xashpc.models.lce:LceMlp",
     "lce-cnn": "xashpc.models.lce:LceCnn",
     "lce-wide": "xashpc.models.lce:LceWide",
+    "oxygen-classifier": "xashpc.models.oxygen:OxygenClassifier",
+    "oxygen-ensemble": "xashpc.models.oxygen:OxygenEnsemble",
+    "oxygen-regressor": "xashpc.models.oxygen:OxygenRegressor",
 }
 
 __all__ = ["HyperParameters", "Model", "Recipe", "get_model", "model_names"]

@@ -18,6 +18,7 @@ from xashpc.recovery.fdmnes import FDMNES_HANDLERS
 from xashpc.recovery.feff import FEFF_HANDLERS
 from xashpc.recovery.handlers import FailureHandler
 from xashpc.recovery.job import EngineJob
+from xashpc.recovery.ocean import OCEAN_HANDLERS
 from xashpc.spectrum import Spectrum
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 _HANDLERS: dict[str, tuple[type[FailureHandler], ...]] = {
     "fdmnes": FDMNES_HANDLERS,
     "feff": FEFF_HANDLERS,
+    "ocean": OCEAN_HANDLERS,
 }
 
 # A kept file larger than this is a log gone wild; its end tells more than its beginning.

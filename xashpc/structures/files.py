@@ -1,4 +1,4 @@
-"""Structures from files and folders: CIF, POSCAR, XYZ and pymatgen's JSON."""
+"""Structures from files and folders: CIF, POSCAR, XDATCAR, XYZ and pymatgen's JSON."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pymatgen.io.vasp.inputs import BadPoscarWarning, Poscar
 from xashpc.errors import ConfigError, StructureError
 from xashpc.structures.cif import CifEntry, read_cif
 from xashpc.structures.records import Refusal, StructureRecord
+from xashpc.structures.xdatcar import read_xdatcar
 from xashpc.structures.xyz import boxed, read_xyz
 
 SOURCE = "files"
@@ -56,7 +57,7 @@ def load_files(
     ----------
     paths : sequence of str
         Relative ones start at the working directory; ``~`` is expanded.
-    format : {"cif", "poscar", "xyz", "json"}, optional
+    format : {"cif", "poscar", "xdatcar", "xyz", "json"}, optional
         Read every named file as this, whatever its name; take only such files from folders.
 
     Raises
@@ -123,6 +124,8 @@ def format_of(path: Path) -> str | None:
     name = path.name.upper()
     if name.startswith(("POSCAR", "CONTCAR")):
         return "poscar"
+    if name.startswith("XDATCAR"):
+        return "xdatcar"
     return _SUFFIXES.get(path.suffix.lower())
 
 
@@ -134,7 +137,7 @@ def _read_file(path: Path, format: str | None) -> Iterator[StructureRecord | Ref
         if format is None:
             raise StructureError(
                 "unknown-format",
-                f"{path.name} is no CIF, POSCAR, XYZ or JSON by its name; set 'format'",
+                f"{path.name} is no CIF, POSCAR, XDATCAR, XYZ or JSON by its name; set 'format'",
             )
         found = _READERS[format](_text(path))
     except StructureError as error:
@@ -221,6 +224,10 @@ def _read_xyz(text: str) -> list[_Found | StructureError]:
     ]
 
 
+def _read_xdatcar(text: str) -> list[_Found]:
+    return [_Found(frame) for frame in read_xdatcar(text)]
+
+
 def _read_json(text: str) -> list[_Found | StructureError]:
     try:
         data = json.loads(text)
@@ -250,6 +257,7 @@ def _no_json(error: Exception) -> StructureError:
 _READERS: Mapping[str, Callable[[str], list]] = {
     "cif": _read_cif,
     "poscar": _read_poscar,
+    "xdatcar": _read_xdatcar,
     "xyz": _read_xyz,
     "json": _read_json,
 }
