@@ -13,6 +13,8 @@ _MODELS = {
     "lce-mlp": "xashpc.models.lce:LceMlp",
     "lce-cnn": "xashpc.models.lce:LceCnn",
     "lce-wide": "xashpc.models.lce:LceWide",
+    "xanesnet": "xashpc.models.xanesnet:Xanesnet",
+    "xanesnet-log": "xashpc.models.xanesnet:XanesnetLog",
 }
 
 __all__ = ["HyperParameters", "Model", "Recipe", "get_model", "model_names"]
