@@ -1,19 +1,20 @@
-"""Forward models: anything fitted from features of sites to spectra, behind one contract."""
+"""Forward models by name: networks, kernel ridge regression, and their blend."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xashpc.errors import ConfigError, ModelError
-from xashpc.features.scaling import Scaler, as_matrix
+from xashpc.features.scaling import as_matrix
 from xashpc.models import get_model
 from xashpc.models.kernel_ridge import KernelRidge, KernelSettings
-from xashpc.models.xanesnet import INPUTS
+from xashpc.training.forward_base import FeatureScaling, ForwardModel
+from xashpc.training.forward_baselines import MeanSpectrum, NearestNeighbour
 from xashpc.training.loop import Schedule
 from xashpc.training.regression import RegressionSchedule, RegressionTrainer
 
@@ -22,87 +23,6 @@ VARIANCE_FILTER = 0.25
 
 # Seeds of the members of one fit stay apart from those of the next.
 _SEED_STRIDE = 1000
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureScaling:
-    """Low-variance filter, transform and scaling, fitted on the training part only.
-
-    Attributes
-    ----------
-    kept : (n_kept,) int
-        Columns of the features that are used.
-    inputs : {"plain", "sqrt"}
-    scaler : Scaler
-    """
-
-    kept: NDArray[np.int64]
-    inputs: str
-    scaler: Scaler
-
-    @classmethod
-    def fit(cls, x: ArrayLike, variance_filter: float, inputs: str = "plain") -> FeatureScaling:
-        """Drop the share ``variance_filter`` of the features whose variance is lowest.
-
-        Features that do not vary go in any case.
-
-        Raises
-        ------
-        ConfigError
-            If the share is not within 0..1 (1 excluded) or there is no such transform.
-        ModelError
-            If no feature varies.
-        """
-        if not 0 <= variance_filter < 1:
-            raise ConfigError(f"variance_filter must be within 0..1; found {variance_filter}")
-        if inputs not in INPUTS:
-            raise ConfigError(f"inputs must be of {', '.join(INPUTS)}; found {inputs!r}")
-        x = as_matrix(x, "features")
-        variance = x.var(axis=0)
-        order = np.argsort(variance, kind="stable")
-        kept = np.sort(order[int(variance_filter * variance.size) :])
-        kept = kept[variance[kept] > 1e-12 * variance.max()]
-        if not kept.size:
-            raise ModelError("no feature varies over the training rows: there is nothing to learn")
-        return cls(kept, inputs, Scaler.fit(_transformed(x[:, kept], inputs)))
-
-    def transform(self, x: ArrayLike) -> NDArray[np.float32]:
-        """(n, n_kept) scaled features."""
-        x = as_matrix(x, "features")
-        if x.shape[1] <= self.kept[-1]:
-            raise ModelError(
-                f"expected at least {self.kept[-1] + 1} features; found {x.shape[1]}. Use the "
-                "wACSF settings of the training features"
-            )
-        return self.scaler.transform(_transformed(x[:, self.kept], self.inputs))
-
-
-def _transformed(x: NDArray[np.float64], inputs: str) -> NDArray[np.float64]:
-    if inputs == "plain":
-        return x
-    if x.min() < 0:
-        raise ModelError(f"square roots need features that are not negative; found {x.min():g}")
-    return np.sqrt(x)
-
-
-class ForwardModel(ABC):
-    """From features of sites (n, n_features), as they are, to spectra (n, n_energy)."""
-
-    name: str
-
-    @abstractmethod
-    def fit(self, x: ArrayLike, y: ArrayLike, seed: int) -> ForwardModel:
-        """Fit to these rows only, from scratch; the same seed gives the same model."""
-
-    @abstractmethod
-    def predict(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Spectra (n, n_energy).
-
-        Raises
-        ------
-        ModelError
-            If the model is not fitted, or the number of features differs.
-        """
 
 
 class NetworkForward(ForwardModel):
@@ -166,6 +86,43 @@ class NetworkForward(ForwardModel):
             total = total + self._trainer.predict(features)
         return _spectra(total / len(weights) * spread + mean, self.model.hyper_parameters.target)
 
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        if self._fitted is None:
+            raise ModelError(f"{self.name} is not fitted yet")
+        scaling, mean, spread, weights = self._fitted
+        card = {
+            "model": self.name,
+            "hyper_parameters": asdict(self.model.hyper_parameters),
+            "schedule": asdict(self.schedule),
+            "variance_filter": self.variance_filter,
+            "members": len(weights),
+            "spread": spread,
+            "input_size": int(scaling.kept.size),
+            "n_outputs": self._trainer.n_outputs,
+        }
+        arrays = {**scaling.arrays(), "target_mean": np.asarray(mean)}
+        for member, values in enumerate(weights):
+            arrays |= {f"member{member}.{n}": value for n, value in enumerate(values)}
+        return card, arrays
+
+    @classmethod
+    def restore(cls, card: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> NetworkForward:
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in card["hyper_parameters"].items()
+        }
+        schedule = RegressionSchedule(**card["schedule"])
+        model = cls(card["model"], schedule, card["variance_filter"], card["members"], **settings)
+        trainer = model._trainer_of((card["input_size"],), card["n_outputs"])
+        count = len(trainer.network.get_weights())
+        weights = [
+            [arrays[f"member{member}.{n}"] for n in range(count)]
+            for member in range(card["members"])
+        ]
+        scaling = FeatureScaling.from_arrays(arrays, model.model.hyper_parameters.inputs)
+        model._fitted = scaling, arrays["target_mean"], card["spread"], weights
+        return model
+
     @property
     def n_parameters(self) -> int:
         """Trainable weights of all members."""
@@ -203,6 +160,21 @@ class KernelForward(ForwardModel):
         scaling, ridge = self._fitted
         return np.exp(ridge.predict(scaling.transform(x)))
 
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        if self._fitted is None:
+            raise ModelError("the kernel model is not fitted yet")
+        scaling, ridge = self._fitted
+        arrays = {"rows": ridge.rows, "weights": ridge.weights, "mean": ridge.mean}
+        card = {"model": self.name, "settings": asdict(self.settings)}
+        return card, {**scaling.arrays(), **arrays}
+
+    @classmethod
+    def restore(cls, card: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> KernelForward:
+        model = cls(KernelSettings(**card["settings"]))
+        ridge = KernelRidge(model.settings, *(arrays[n] for n in ("rows", "weights", "mean")))
+        model._fitted = FeatureScaling.from_arrays(arrays, "sqrt"), ridge
+        return model
+
 
 class BlendForward(ForwardModel):
     """The geometric mean of several forward models."""
@@ -220,41 +192,22 @@ class BlendForward(ForwardModel):
     def predict(self, x: ArrayLike) -> NDArray[np.float64]:
         return np.exp(np.mean([np.log(_positive(part.predict(x))) for part in self.parts], axis=0))
 
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        cards, arrays = [], {}
+        for number, part in enumerate(self.parts):
+            card, own = part.state()
+            cards.append(card)
+            arrays |= {f"part{number}.{name}": value for name, value in own.items()}
+        return {"model": self.name, "parts": cards}, arrays
 
-class MeanSpectrum(ForwardModel):
-    """Baseline: the mean of the training spectra, whatever the site."""
-
-    name = "mean-spectrum"
-    _mean: NDArray[np.float64] | None = None
-
-    def fit(self, x: ArrayLike, y: ArrayLike, seed: int = 0) -> MeanSpectrum:
-        self._mean = as_matrix(y).mean(axis=0)
-        return self
-
-    def predict(self, x: ArrayLike) -> NDArray[np.float64]:
-        if self._mean is None:
-            raise ModelError("the mean spectrum is not fitted yet")
-        return np.repeat(self._mean[None], len(as_matrix(x, "features")), axis=0)
-
-
-class NearestNeighbour(ForwardModel):
-    """Baseline: the spectrum of the training site whose scaled features are nearest."""
-
-    name = "nearest-neighbour"
-    _fitted: tuple[FeatureScaling, NDArray, NDArray] | None = None
-
-    def fit(self, x: ArrayLike, y: ArrayLike, seed: int = 0) -> NearestNeighbour:
-        scaling = FeatureScaling.fit(x, 0.0, "sqrt")
-        self._fitted = scaling, scaling.transform(x), as_matrix(y)
-        return self
-
-    def predict(self, x: ArrayLike) -> NDArray[np.float64]:
-        if self._fitted is None:
-            raise ModelError("the nearest neighbour is not fitted yet")
-        scaling, rows, spectra = self._fitted
-        x = scaling.transform(x)
-        square = (x**2).sum(1)[:, None] - 2 * x @ rows.T + (rows**2).sum(1)[None]
-        return spectra[square.argmin(axis=1)]
+    @classmethod
+    def restore(cls, card: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> BlendForward:
+        parts = []
+        for number, own in enumerate(card["parts"]):
+            prefix = f"part{number}."
+            mine = {n[len(prefix):]: v for n, v in arrays.items() if n.startswith(prefix)}
+            parts.append(restored(own, mine))
+        return cls(parts)
 
 
 _BASELINES = {kind.name: kind for kind in (KernelForward, BlendForward, MeanSpectrum,
@@ -279,6 +232,20 @@ def forward_model(name: str) -> ForwardModel:
     if name not in _BASELINES:
         raise ConfigError(f"no forward model {name!r}; there are: {', '.join(forward_names())}")
     return _BASELINES[name]()
+
+
+def restored(card: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> ForwardModel:
+    """The fitted model of a :meth:`ForwardModel.state`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such model.
+    """
+    name = card["model"]
+    if name not in forward_names():
+        raise ConfigError(f"no forward model {name!r}; there are: {', '.join(forward_names())}")
+    return _BASELINES.get(name, NetworkForward).restore(card, arrays)
 
 
 def _targets(y: ArrayLike, target: str) -> tuple[NDArray, NDArray | float, float]:

@@ -15,7 +15,8 @@ from xashpc.errors import ConfigError, ModelError
 from xashpc.features.held_out import hold_out, repeated_folds
 from xashpc.features.scaling import as_matrix
 from xashpc.features.splits import Fold
-from xashpc.training.forward import ForwardModel, forward_model, forward_names
+from xashpc.training.forward import forward_model, forward_names
+from xashpc.training.forward_base import ForwardModel
 from xashpc.training.spectral_errors import percentage_errors, score_spectra
 
 logger = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ def scrambled_importance(
     *,
     n_repeats: int = 5,
     seed: int = 0,
-    region: slice = slice(None),
+    regions: Sequence[slice] = (slice(None),),
 ) -> NDArray[np.float64]:
     """What a fitted model loses when one feature is shuffled over the rows.
 
@@ -170,11 +171,12 @@ def scrambled_importance(
     ----------
     model : a fitted model
     x, y : rows to predict, ideally not those it was fitted on
-    region : slice of the energies scored, e.g. near the edge (Rankine and Penfold 2022, Fig. 9)
+    regions : slices of the energies that are scored apart
+        E.g. near the edge and far above it (Rankine and Penfold 2022, Fig. 9).
 
     Returns
     -------
-    (n_features,)
+    (n_regions, n_features)
         Growth of the mean squared error over the unscrambled one, per cent; the mean over
         ``n_repeats`` shuffles.
 
@@ -182,20 +184,26 @@ def scrambled_importance(
     ----------
     Rankine and Penfold 2022, III.C, Fig. 8; Breiman, Machine Learning 45, 5 (2001).
     """
-    x, y = as_matrix(x, "features"), as_matrix(y)[:, region]
-    if n_repeats < 1 or not y.shape[1]:
-        raise ConfigError(f"needs n_repeats >= 1 and a region with energies; found {n_repeats}")
-    base = float(((model.predict(x)[:, region] - y) ** 2).mean())
-    if not base > 0:
+    x, y = as_matrix(x, "features"), as_matrix(y)
+    if n_repeats < 1 or not regions or not all(y[:, region].size for region in regions):
+        raise ConfigError(
+            f"needs n_repeats >= 1 and regions that hold energies; found {n_repeats} and {regions}"
+        )
+
+    def errors(features: NDArray[np.float64]) -> NDArray[np.float64]:
+        square = (model.predict(features) - y) ** 2
+        return np.array([square[:, region].mean() for region in regions])
+
+    base = errors(x)
+    if not (base > 0).all():
         raise ModelError("the model repeats these rows exactly: there is no error to compare with")
     generator = np.random.default_rng(seed)
-    growth = np.zeros(x.shape[1])
+    growth = np.zeros((len(regions), x.shape[1]))
     for column in range(x.shape[1]):
+        scrambled = x.copy()
         for _ in range(n_repeats):
-            scrambled = x.copy()
             scrambled[:, column] = generator.permutation(x[:, column])
-            error = ((model.predict(scrambled)[:, region] - y) ** 2).mean()
-            growth[column] += 100 * (error / base - 1) / n_repeats
+            growth[:, column] += 100 * (errors(scrambled) / base - 1) / n_repeats
     return growth
 
 
