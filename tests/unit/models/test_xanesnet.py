@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from xashpc.errors import ConfigError, ModelError
+from xashpc.models import model_names
 from xashpc.models.xanesnet import Xanesnet, XanesnetLog, XanesnetParameters
 from xashpc.testing.regression_conformance import RegressionConformance
+from xashpc.training.lce_options import LceOptions
 
 keras = pytest.importorskip("keras", reason="enable with: pip install 'xashpc[train]'")
 pytestmark = pytest.mark.training
@@ -51,6 +53,12 @@ def test_initial_weights_are_he_uniform():
     limit = np.sqrt(6 / 71)
     assert np.abs(kernel).max() <= limit
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+
+
+def test_a_classifier_study_does_not_take_a_regression():
+    assert {"xanesnet", "xanesnet-log"} == set(model_names("regression"))
+    with pytest.raises(ConfigError, match="lce-cnn"):
+        LceOptions(models=("xanesnet",))
 
 
 def test_unknown_losses_and_shapes_are_refused():
