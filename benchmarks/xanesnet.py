@@ -320,14 +320,15 @@ def draw(done: dict[str, dict], data: Path, folder: Path, seed: int) -> None:
 
 def error_histograms(done: dict[str, dict]) -> Figure:
     """Fig. 11 of the paper for V, and the same for Cu."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    panels = figure.subplots(1, 2)
     v = [*done.get("v-paper", {"runs": []})["runs"], *done["v-better"]["runs"]]
-    for axes, title, runs, most in (
-        (panels[0], "V K, 250 molecules held out", v, 25.0),
-        (panels[1], "Cu K, sites of unseen crystals", done.get("cu", {"runs": []})["runs"], 10.0),
+    panels = [("V K, 250 molecules held out", v, 25.0)]
+    if "cu" in done:
+        panels.append(("Cu K, sites of unseen crystals", done["cu"]["runs"], 12.0))
+    figure = Figure(figsize=(4.8 * len(panels), 3.6), layout="constrained")
+    for axes, (title, runs, most) in zip(
+        np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True
     ):
-        bins = np.linspace(0, most, 51)
+        bins = np.linspace(0, most, 26)
         for one in runs:
             if one["model"] in ("xanesnet", "kernel", "blend", "nearest-neighbour"):
                 errors = np.clip(one["errors"], 0, most - 1e-6)
