@@ -16,14 +16,16 @@ _MODELS = {
     "oxygen-classifier": "xashpc.models.oxygen:OxygenClassifier",
     "oxygen-ensemble": "xashpc.models.oxygen:OxygenEnsemble",
     "oxygen-regressor": "xashpc.models.oxygen:OxygenRegressor",
+    "xanesnet": "xashpc.models.xanesnet:Xanesnet",
+    "xanesnet-log": "xashpc.models.xanesnet:XanesnetLog",
 }
 
 __all__ = ["HyperParameters", "Model", "Recipe", "get_model", "model_names"]
 
 
-def model_names() -> tuple[str, ...]:
-    """Names that :func:`get_model` knows."""
-    return tuple(sorted(_MODELS))
+def model_names(task: str | None = None) -> tuple[str, ...]:
+    """Names that :func:`get_model` knows; with ``task``, of classifiers or regressions only."""
+    return tuple(name for name in sorted(_MODELS) if task in (None, _class_of(name).task))
 
 
 def get_model(name: str, **settings: Any) -> Model:
@@ -41,5 +43,9 @@ def get_model(name: str, **settings: Any) -> Model:
     """
     if name not in _MODELS:
         raise ConfigError(f"no model {name!r}; there are: {', '.join(model_names())}")
+    return _class_of(name)(**settings)
+
+
+def _class_of(name: str) -> type[Model]:
     module, attribute = _MODELS[name].split(":")
-    return getattr(importlib.import_module(module), attribute)(**settings)
+    return getattr(importlib.import_module(module), attribute)

@@ -71,7 +71,7 @@ class LceOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _among("models", self.models, model_names())
+        _among("models", self.models, model_names("classification"))
         _among("regions", self.regions, REGIONS)
         _among("protocols", self.protocols, PROTOCOLS)
         _among("group_by", (self.group_by,), GROUPS)
