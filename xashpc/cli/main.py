@@ -10,7 +10,7 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, engines, importing, results
+from xashpc.cli import campaign, database, engines, importing, results, site
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -54,6 +54,7 @@ for command in (
     results.find,
     results.show,
     results.files,
+    site.site,
 ):
     cli.add_command(command)
 
