@@ -88,7 +88,7 @@ start_munge() {
     chmod 400 /etc/munge/munge.key
     install -d -o munge -g munge -m 755 /run/munge
     install -d -o munge -g munge -m 700 /var/log/munge /var/lib/munge
-    runuser -u munge -- munged --force
+    runuser -u munge -- munged --force >/dev/null 2>&1 9>&-
 }
 
 start() {
@@ -99,11 +99,11 @@ start() {
     flock 9
     write_configuration
     start_munge
-    lives "$folder/slurmctld.pid" || slurmctld 9>&-
+    lives "$folder/slurmctld.pid" || slurmctld >/dev/null 2>&1 9>&-
     local name tries=0
     for name in "${nodes[@]}"; do
         mkdir -p "$folder/spool/$name"
-        lives "$folder/slurmd-$name.pid" || slurmd -N "$name" 9>&-
+        lives "$folder/slurmd-$name.pid" || slurmd -N "$name" >/dev/null 2>&1 9>&-
     done
     until answers && [ "$(sinfo -h -N -o %t | grep -cE 'idle|mix|alloc')" = ${#nodes[@]} ]; do
         tries=$((tries + 1))

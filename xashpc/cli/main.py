@@ -10,7 +10,7 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, engines, importing, results, site
+from xashpc.cli import campaign, database, doctor, engines, farm, importing, results, site, worker
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -49,12 +49,16 @@ for command in (
     campaign.run,
     campaign.campaigns,
     database.db,
+    doctor.doctor,
     engines.engines,
+    farm.estimate,
+    farm.farm,
     importing.import_,
     results.find,
     results.show,
     results.files,
     site.site,
+    worker.worker,
 ):
     cli.add_command(command)
 

@@ -17,6 +17,8 @@ export XASHPC_SCHEDULER=pbs
 export FW_CONFIG_FILE=SITE/FW_config.yaml
 # One thread an engine; the job's cores are shared out among processes.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# Time for Open MPI's ranks to put their work back.
+export OMPI_MCA_odls_base_sigkill_timeout=20
 
 module load gcc/13 python/3.11
 source /home/me/env/bin/activate
