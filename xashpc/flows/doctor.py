@@ -132,7 +132,9 @@ class Doctor:
         if local is not None and local[0] == here:
             return None if process_lives(local[1]) else f"process {local[1]} is gone"
         worker = QueueWorker.parse(name)
-        if worker is not None and worker.host == here and not process_lives(worker.pid):
+        if worker is not None and worker.host == here:
+            if process_lives(worker.pid):
+                return None
             return f"process {worker.pid} of job {worker.job} is gone"
         job, site = (worker.job, worker.site) if worker else (_reservation(launch), name)
         scheduler = next((s for s in self.schedulers if s.site == site), None)
