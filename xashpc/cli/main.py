@@ -43,6 +43,9 @@ def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
     if not debug:
         # pymatgen warns about every rounded CIF coordinate; the campaign's refusals are what counts
         warnings.filterwarnings("ignore", module="pymatgen")
+        # FireWorks has handlers of its own, and sends everything down to DEBUG to ours as well
+        for name in ("launchpad", "rocket.launcher", "queue.launcher"):
+            logging.getLogger(name).propagate = False
 
 
 for command in (
