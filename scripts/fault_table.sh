@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Break everything that can break, with real engines, databases, processes and queues, and print what
-# was lost and doubled. About 20 minutes on two cores. Arguments go to pytest.
+# Break what can break, with real engines, databases, processes and queues, and print what was lost
+# and doubled. About 20 minutes on two cores. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${XASHPC_VENV:-.venv}/bin/python

@@ -18,7 +18,7 @@ install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends slurm-wlm slurm-wlm-basic-plugins slurm-client \
-        slurm-wlm-torque munge
+        slurm-wlm-torque munge openmpi-bin
 }
 
 require() {

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Workers of one array must not all retire in the same second.
-STAGGER = "2m"
+# Workers must not all retire in the same second; half the margin is left for the last one.
+MAX_STAGGER_S = 120
 DEFAULT_MEMORY_MB = 2048.0
 
 
@@ -87,11 +87,10 @@ def job_options(folder: Path) -> dict[str, Any]:
         "job_script_prologue": str(data.get("pre_rocket") or "").splitlines(),
         "job_extra_directives": _directives(data, kind),
         "worker_extra_args": [
-            "--lifetime", f"{lifetime_s}s", "--lifetime-stagger", STAGGER, "--no-nanny",
+            *("--lifetime", f"{lifetime_s}s"),
+            *("--lifetime-stagger", f"{min(MAX_STAGGER_S, margin_s / 2):.0f}s"),
         ],
-    }  # fmt: skip
-    if cores > 1:
-        options["worker_extra_args"].remove("--no-nanny")
+    }
     return {name: value for name, value in options.items() if value is not None}
 
 
