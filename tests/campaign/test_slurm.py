@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -54,15 +55,26 @@ class Cluster:
         self.site.wait_until(lambda: not self.jobs(), "the jobs to end")
 
     def jobs(self) -> list[str]:
-        return self.run("squeue", "-h", "-o", "%A", "-n", f"xashpc-{self.name}").split()
+        """Jobs that were submitted from this user's folder."""
+        lines = self.run("squeue", "-h", "-o", "%A|%Z").splitlines()
+        pairs = [line.partition("|") for line in lines]
+        return [number for number, _, where in pairs if where.startswith(str(self.site.folder))]
 
     def job_state(self, job: str) -> str:
         return self.run("scontrol", "show", "job", job)
 
     def freeze(self) -> None:
-        """Stop the engines that run, so that they never end."""
-        for pid in self.site.engine_pids():
-            os.kill(pid, signal.SIGSTOP)
+        """Stop an engine that runs, so that it never ends."""
+
+        def stop_some() -> int:
+            stopped = 0
+            for pid in self.site.engine_pids():
+                with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped += 1
+            return stopped
+
+        self.site.wait_until(stop_some, "an engine to stop", 60)
 
     def kill_node(self, node: str, job: str) -> None:
         """What a power cut does: the daemon and every process of the job are gone at once."""
@@ -120,7 +132,8 @@ def cluster(request, site, slurm) -> Iterator[Cluster]:
     cluster = make_cluster(site, *options)
     yield cluster
     subprocess.run([str(slurm), "start"], check=True)  # a test may have lost a node
-    subprocess.run(["scancel", "-n", "xashpc-here"], check=False)
+    for job in cluster.jobs():
+        subprocess.run(["scancel", job], check=False)
     cluster.site.wait_until(lambda: not cluster.jobs(), "cancelled jobs to leave", 60)
 
 
