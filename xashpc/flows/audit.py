@@ -26,14 +26,16 @@ def audit_campaign(launchpad: LaunchPad, store: Store, campaign: Mapping) -> Ite
 
 
 def audit_documents(store: Store, campaigns: set[str]) -> Iterator[Problem]:
-    """Computed spectra that no known campaign asked for."""
-    wanted = {"campaigns": 1, "structure": 1, "engine_version": 1, "kind": 1}
-    for document in store.iter_documents({"kind": "computed"}, wanted):
+    """Computed spectra that no known campaign asked for, or that do not say what they are of."""
+    nothing = {"structure": None, "parameters": {}}
+    strange = [{"campaigns": {"$nin": sorted(campaigns)}}, {"engine_version": None}, nothing]
+    query = {"kind": "computed", "$or": strange}
+    for document in store.iter_documents(query, {"campaigns": 1}):
         key = document["_id"][:12]
-        if not set(document["campaigns"]) & campaigns:
-            yield Problem("no-lineage", f"spectrum {key} belongs to no campaign of this store")
-        elif not document.get("structure") or not document.get("engine_version"):
+        if set(document["campaigns"]) & campaigns:
             yield Problem("no-lineage", f"spectrum {key} lacks its structure or engine version")
+        else:
+            yield Problem("no-lineage", f"spectrum {key} belongs to no campaign of this store")
 
 
 def _unfinished(launchpad: LaunchPad, store: Store, campaign: str) -> Iterator[Problem]:
