@@ -30,6 +30,9 @@ require() {
         }
     done
     [ "$(id -u)" = 0 ] || { echo "slurm_testbed: needs root" >&2; exit 3; }
+}
+
+require_our_configuration() {
     if [ -e /etc/slurm/slurm.conf ] && ! grep -q "^$mark" /etc/slurm/slurm.conf; then
         echo "slurm_testbed: /etc/slurm/slurm.conf is not ours; this machine has its own SLURM" >&2
         exit 3
@@ -73,7 +76,9 @@ CONF
                 "CPUs=4 RealMemory=2000 State=UNKNOWN"
         done
         echo "PartitionName=test Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP"
-    } >/etc/slurm/slurm.conf
+    } >"$folder/slurm.conf.tmp"
+    # Whole or not at all: clients read it at any moment.
+    mv "$folder/slurm.conf.tmp" /etc/slurm/slurm.conf
     printf 'CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n' >/etc/slurm/cgroup.conf
 }
 
@@ -97,6 +102,7 @@ start() {
     mkdir -p "$folder"
     exec 9>"$folder/lock"
     flock 9
+    require_our_configuration
     write_configuration
     start_munge
     lives "$folder/slurmctld.pid" || slurmctld >/dev/null 2>&1 9>&-
