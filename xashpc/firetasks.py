@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 
 from fireworks import FiretaskBase, FWAction, LaunchPad, explicit_serialize
 
-from xashpc.flows.chunks import run_chunk
+from xashpc.cluster.walltime import JobClock
+from xashpc.flows.chunks import check_walltime, run_chunk
 from xashpc.flows.config import CampaignConfig
+from xashpc.flows.requeue import requeue
 from xashpc.flows.stages import (
     import_stage,
     open_campaign,
@@ -54,23 +57,27 @@ class _CampaignTask(FiretaskBase):
         return path.resolve() / spec["campaign_id"]
 
     def _run_stage(self, spec: dict[str, Any], stage: Any) -> FWAction:
-        with self._store() as store:
+        with self._requeued_when_stopped(), self._store() as store:
             config = open_campaign(store, spec["campaign_id"])
             summary = stage(store, config, self._results(spec))
         return FWAction(stored_data=summary)
 
     @contextmanager
     def _requeued_when_stopped(self) -> Iterator[None]:
-        """SIGTERM or Ctrl-C: engines are dead by now; give the Firework back, then really stop.
+        """SIGTERM, Ctrl-C or the end of the queue job: give the Firework back, then really stop.
 
-        FireWorks would mark the Firework FIZZLED and go on with the next one, which is not what
-        somebody who stops a worker wants.
+        Engines are dead by now. FireWorks would mark the Firework FIZZLED and go on with the next
+        one, which is not what somebody who stops a worker wants.
         """
+        clock, started = JobClock.from_environment(), time.monotonic()
         try:
-            with terminate_as_exception():
+            with terminate_as_exception(clock.cut_s):
                 yield
-        except (Terminated, KeyboardInterrupt, SystemExit):
-            self.launchpad.rerun_fw(self.fw_id)
+        except (Terminated, KeyboardInterrupt, SystemExit) as stop:
+            # A chunk judges each calculation, and so is never at fault as a whole.
+            if isinstance(stop, Terminated) and not isinstance(self, ChunkTask):
+                check_walltime(stop, time.monotonic() - started, clock, type(self).__name__)
+            requeue(self.launchpad, self.fw_id)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
             raise
@@ -99,7 +106,7 @@ class ChunkTask(_CampaignTask):
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
         with self._requeued_when_stopped(), self._store() as store:
             config = open_campaign(store, fw_spec["campaign_id"])
-            counts = run_chunk(store, config, self["keys"], Path.cwd())
+            counts = run_chunk(store, config, self["keys"], Path.cwd(), JobClock.from_environment())
         return FWAction(stored_data=dict(counts))
 
 

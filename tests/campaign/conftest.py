@@ -23,6 +23,7 @@ from xashpc.storage import Store, server
 # one repair is always exercised.
 PEROVSKITES = {"Ti": 3.905, "V": 3.84, "Cr": 3.82, "Co": 3.83}
 DEADLINE_S = 300
+TESTBED = Path(__file__).resolve().parents[2] / "scripts" / "slurm_testbed.sh"
 
 
 def perovskite(metal: str) -> Structure:
@@ -96,6 +97,34 @@ class Site:
                 pytest.fail(f"waited {deadline_s:.0f} s for {what}")
             time.sleep(0.1)
 
+    def verdict(self, fault: str, real: str, *options: str) -> None:
+        """Complete after a fault, and the doctor content; a row of the table that pytest prints."""
+        self.assert_complete()
+        with self.store() as store:
+            frame = store.find(campaign=self.config.campaign_id)
+        lost = 4 - frame["source_id"].nunique()
+        doubled = len(frame) - frame["source_id"].nunique()
+        # Nothing runs any more: nothing needs time to settle.
+        options = ("doctor", "--settled", "0", *options)
+        mended = self.xashpc(*options, "--fix", check=False).stdout.count("mended")
+        doctor = self.xashpc(*options, check=False).stdout.strip()
+        FAULTS.append((fault, real, lost, doubled, mended, doctor.split(":")[0]))
+        assert (lost, doubled) == (0, 0)
+        assert doctor.startswith("clean"), doctor
+
+    def assert_complete(self) -> None:
+        """Every perovskite computed once, the broken file refused, nothing running or lost."""
+        with self.store() as store:
+            counts = store.count_outcomes(self.config.campaign_id)
+            frame = store.find(campaign=self.config.campaign_id)
+            refusals = store.refusals(self.config.campaign_id)
+        assert counts["asked"] == len(frame) == frame["key"].nunique() == 4
+        assert counts["remaining"] == 0
+        assert counts["quarantined"] == 0, frame[["name", "status", "reason"]]
+        assert frame.set_index("absorbing_element")["status"]["Co"] == "repaired"
+        assert [refusal["name"] for refusal in refusals] == ["broken"]
+        assert not self.engine_pids()
+
     def engine_pids(self) -> list[int]:
         """Processes that work in a calculation's folder of this site."""
         found = []
@@ -108,6 +137,35 @@ class Site:
             except OSError:  # it ended meanwhile, or is not ours
                 continue
         return found
+
+
+# Fault, real thing, lost, doubled, mended by the doctor at the end, what it says then.
+FAULTS: list[tuple[str, str, int, int, int, str]] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of faults that this run went through; kept in $XASHPC_FAULT_TABLE if set."""
+    if not FAULTS:
+        return
+    lines = [
+        "| fault | real thing | lost | doubled | left for the doctor | doctor afterwards |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [f"| {' | '.join(map(str, row))} |" for row in FAULTS]
+    terminalreporter.write_sep("=", "faults")
+    terminalreporter.write_line("\n".join(lines))
+    if os.environ.get("XASHPC_FAULT_TABLE"):
+        Path(os.environ["XASHPC_FAULT_TABLE"]).write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Path:
+    """A running SLURM of four virtual nodes; returns the script that starts it."""
+    done = subprocess.run([str(TESTBED), "start"], capture_output=True, text=True, timeout=120)
+    if done.returncode == 3:
+        pytest.skip(f"{done.stderr.strip()}; as root: {TESTBED} install")
+    assert done.returncode == 0, done.stderr
+    return TESTBED
 
 
 @pytest.fixture

@@ -16,25 +16,10 @@ from xashpc.storage import server
 pytestmark = [pytest.mark.campaign, pytest.mark.engine, pytest.mark.database]
 
 
-def assert_complete(site) -> None:
-    """Every perovskite computed once, the broken file refused, nothing running, nothing lost."""
-    with site.store() as store:
-        counts = store.count_outcomes(site.config.campaign_id)
-        frame = store.find(campaign=site.config.campaign_id)
-        assert counts["asked"] == len(frame) == frame["key"].nunique() == 4
-        assert counts["remaining"] == 0
-        assert counts["quarantined"] == 0, frame[["name", "status", "reason"]]
-        assert frame.set_index("absorbing_element")["status"]["Co"] == "repaired"
-        assert [refusal["name"] for refusal in store.refusals(site.config.campaign_id)] == [
-            "broken"
-        ]
-    assert not site.engine_pids()
-
-
 def test_run_goes_from_structures_to_a_report_and_does_nothing_twice(site):
     first = site.xashpc("run", "campaign.yaml")
     assert "report:" in first.stdout
-    assert_complete(site)
+    site.assert_complete()
     html = (site.results / "report.html").read_text()
     assert "SrTiO3" in html and "broken" in html
     dataset = xarray.open_zarr(site.results / "Ti-K.zarr")
@@ -75,7 +60,7 @@ def test_plain_fireworks_commands_do_the_same(site):
             command, cwd=site.folder, env=site.environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
-    assert_complete(site)
+    site.assert_complete()
     assert (site.results / "report.html").exists()
 
 
@@ -86,7 +71,7 @@ def test_a_worker_killed_in_mid_chunk_loses_and_doubles_nothing(site):
     os.kill(worker, signal.SIGKILL)
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output + site.logs()
-    assert_complete(site)
+    site.verdict("worker SIGKILL", "process")
 
 
 def test_everything_killed_at_once_is_resumed_by_the_same_command(site):
@@ -96,7 +81,7 @@ def test_everything_killed_at_once_is_resumed_by_the_same_command(site):
     run.wait()
     site.wait_until(lambda: not site.engine_pids(), "orphaned engines to end", 30)
     site.xashpc("run", "campaign.yaml")
-    assert_complete(site)
+    site.verdict("command and all workers SIGKILL", "processes")
 
 
 def test_ctrl_c_stops_engines_at_once_and_the_same_command_resumes(site):
@@ -108,7 +93,7 @@ def test_ctrl_c_stops_engines_at_once_and_the_same_command_resumes(site):
     assert "resume" in output
     assert not site.engine_pids()
     site.xashpc("run", "campaign.yaml")
-    assert_complete(site)
+    site.verdict("Ctrl-C", "processes")
 
 
 def test_the_database_killed_in_mid_campaign_loses_and_doubles_nothing(site):
@@ -122,7 +107,7 @@ def test_the_database_killed_in_mid_campaign_loses_and_doubles_nothing(site):
     site.xashpc("db", "start", "--port", str(info.port))
     run.communicate(timeout=300)
     site.xashpc("run", "campaign.yaml")  # whatever the first run made of it, this one finishes
-    assert_complete(site)
+    site.verdict("database kill -9 and restart, two workers", "embedded server")
 
 
 def _children_running(parent: int, text: str) -> list[int]:

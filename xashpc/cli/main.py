@@ -10,7 +10,7 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, engines, importing, results
+from xashpc.cli import campaign, database, doctor, engines, farm, importing, results, site, worker
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -43,6 +43,9 @@ def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
     if not debug:
         # pymatgen warns about every rounded CIF coordinate; the campaign's refusals are what counts
         warnings.filterwarnings("ignore", module="pymatgen")
+        # FireWorks has handlers of its own, and sends everything down to DEBUG to ours as well
+        for name in ("launchpad", "rocket.launcher", "queue.launcher"):
+            logging.getLogger(name).propagate = False
 
 
 for command in (
@@ -50,11 +53,16 @@ for command in (
     campaign.campaigns,
     campaign.refusals,
     database.db,
+    doctor.doctor,
     engines.engines,
+    farm.estimate,
+    farm.farm,
     importing.import_,
     results.find,
     results.show,
     results.files,
+    site.site,
+    worker.worker,
 ):
     cli.add_command(command)
 

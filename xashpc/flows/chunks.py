@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from xashpc.engines import get_engine
+from xashpc.calculation import Calculation, Result
+from xashpc.cluster.walltime import JobClock
+from xashpc.engines import ExternalEngine, get_engine
+from xashpc.errors import ConfigError
 from xashpc.flows.config import CampaignConfig
 from xashpc.recovery.run import run_calculation
+from xashpc.recovery.signals import WALLTIME, Terminated, deferred, warned
 from xashpc.storage import Store
 
 logger = logging.getLogger(__name__)
 
 
+# A queue that kills a job signals the engine and its worker one after the other. So long a failure
+# waits before it is stored, for the signal that says that the engine was not to blame.
+SETTLE_S = 0.5
+
+# Share of a job's walltime that was not enough: a fresh job would not give much more.
+HOPELESS = 0.8
+
+
+class WalltimeTooShortError(ConfigError):
+    """A calculation had most of a job to itself and did not end."""
+
+
 def run_chunk(
-    store: Store, config: CampaignConfig, keys: Sequence[str], directory: Path
+    store: Store,
+    config: CampaignConfig,
+    keys: Sequence[str],
+    directory: Path,
+    clock: JobClock | None = None,
 ) -> Counter[str]:
     """Run what the store does not have yet.
 
@@ -27,23 +48,51 @@ def run_chunk(
         Content keys of requests that the planning task stored.
     directory : Path
         Each calculation runs in a folder of its own below, removed once its result is stored.
+    clock : JobClock, optional
+        Of the queue job this runs in.
 
     Returns
     -------
     Counter
         How many calculations ended ``ok``, ``repaired``, ``quarantined``, or were ``present``.
+
+    Raises
+    ------
+    Terminated
+        If the job ends before all is done; what was done is stored.
+    WalltimeTooShortError
+        If one calculation alone needs more than such a job has.
     """
-    campaign = config.campaign_id
+    clock = clock or JobClock()
     engine = get_engine(config.engine, config.engine_config)
     counts: Counter[str] = Counter()
-    for calculation in store.requests(campaign, keys):
+    for calculation in store.requests(config.campaign_id, keys):
         # Asked again for each: another worker may have finished it since the chunk began.
-        if store.join_campaign(calculation.key, campaign):
+        if store.join_campaign(calculation.key, config.campaign_id):
             counts["present"] += 1
             continue
-        workdir = directory / calculation.key[:16]
-        shutil.rmtree(workdir, ignore_errors=True)
-        workdir.mkdir(parents=True)
+        if warned() or not clock.fits(None):
+            raise Terminated(WALLTIME)
+        status = run_one(store, config, engine, calculation, directory, clock)
+        counts[status] += 1
+        logger.info("%s %s: %s", calculation.absorber, calculation.key[:12], status)
+    return counts
+
+
+def run_one(
+    store: Store,
+    config: CampaignConfig,
+    engine: ExternalEngine,
+    calculation: Calculation,
+    directory: Path,
+    clock: JobClock,
+) -> str:
+    """Run one calculation in a folder of its own and store what came of it; its status."""
+    workdir = directory / calculation.key[:16]
+    shutil.rmtree(workdir, ignore_errors=True)
+    workdir.mkdir(parents=True)
+    started = time.monotonic()
+    try:
         result = run_calculation(
             engine,
             calculation,
@@ -51,10 +100,33 @@ def run_chunk(
             timeout_s=config.timeout_s,
             max_attempts=config.max_attempts,
         )
-        store.put_result(result, campaign)
+        _settle(result)
+    except Terminated as stop:
         shutil.rmtree(workdir, ignore_errors=True)
-        counts[result.outcome.status] += 1
-        logger.info(
-            "%s %s: %s", calculation.absorber, calculation.key[:12], result.outcome.status
-        )
-    return counts
+        check_walltime(stop, time.monotonic() - started, clock, f"calculation {calculation.key}")
+        raise
+    with deferred():
+        store.put_result(result, config.campaign_id)
+        shutil.rmtree(workdir, ignore_errors=True)
+    return result.outcome.status
+
+
+def _settle(result: Result) -> None:
+    if result.outcome.status == "quarantined" and result.runtime_s:
+        time.sleep(SETTLE_S)
+
+
+def check_walltime(stop: Terminated, took_s: float, clock: JobClock, what: str) -> None:
+    """Fail for good what the walltime cut off although it had nearly a whole job to itself.
+
+    Put back, it would come to the same end in the next job, and the next.
+
+    Raises
+    ------
+    WalltimeTooShortError
+    """
+    if stop.reason == WALLTIME and took_s > HOPELESS * clock.walltime_s:
+        raise WalltimeTooShortError(
+            f"{what} was cut off after {took_s:.0f} s of a job of {clock.walltime_s:.0f} s: "
+            "give the site a longer walltime and run it again ('lpad rerun_fws')"
+        ) from stop

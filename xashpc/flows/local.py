@@ -16,6 +16,7 @@ from fireworks import LaunchPad
 
 from xashpc.errors import ConfigError, XasHpcError
 from xashpc.flows.config import CampaignConfig
+from xashpc.flows.requeue import requeue
 from xashpc.flows.worker import UNFINISHED, parse_worker_name
 from xashpc.flows.workflow import campaign_workflow
 
@@ -95,7 +96,7 @@ def reclaim(launchpad: LaunchPad, campaign_id: str, *, fizzled: bool) -> list[in
     reclaimed = []
     for firework in launchpad.fireworks.find(query, {"fw_id": 1, "state": 1, "launches": 1}):
         if firework["state"] == "FIZZLED" or _is_orphan(launchpad, firework["launches"]):
-            launchpad.rerun_fw(firework["fw_id"])
+            requeue(launchpad, firework["fw_id"])
             reclaimed.append(firework["fw_id"])
     return reclaimed
 

@@ -179,6 +179,12 @@ class CampaignRecords:
 
         self._connection.call(write)
 
+    def unfinished(self, campaign: str) -> list[str]:
+        """Keys asked for that have no status, in order."""
+        query = {"campaign": campaign, "asked": True, "status": None}
+        found = self._connection.call(lambda: list(self._members.find(query, {"key": 1})))
+        return sorted(member["key"] for member in found)
+
     def forget(self, keys: Sequence[str]) -> None:
         """Make keys unfinished again, in every campaign that has them."""
         for batch in batches(keys):

@@ -396,6 +396,10 @@ class Store:
         """
         return self._campaigns.requests(campaign, keys)
 
+    def unfinished(self, campaign: str) -> list[str]:
+        """Content keys that a campaign asked for and that did not end, as far as it noted."""
+        return self._campaigns.unfinished(campaign)
+
     def put_refusals(self, campaign: str, refusals: Sequence[Mapping[str, Any]]) -> None:
         """Store what a campaign refused to calculate or import; repeating it changes nothing.
 

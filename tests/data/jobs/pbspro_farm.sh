@@ -1,0 +1,29 @@
+#!/bin/bash -l
+#PBS -N xashpc-cirrus
+#PBS -A p1234
+#PBS -q compute
+#PBS -l select=2:ncpus=36:mpiprocs=36:mem=147456mb
+#PBS -l place=scatter
+#PBS -l walltime=12:00:00
+#PBS -r n
+#PBS -j oe
+
+# The worker reads from these when its time is over.
+export XASHPC_JOB_STARTED=$(date +%s)
+export XASHPC_WALLTIME=12:00:00
+export XASHPC_WALLTIME_MARGIN_S=180
+export XASHPC_SCHEDULER=pbs
+# FireWorks does not look for FW_config.yaml in the folder given with -c.
+export FW_CONFIG_FILE=SITE/FW_config.yaml
+# One thread an engine; the job's cores are shared out among processes.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# Time for Open MPI's ranks to put their work back.
+export OMPI_MCA_odls_base_sigkill_timeout=20
+
+module load gcc/13 python/3.11
+source /home/me/env/bin/activate
+
+
+cd /scratch/launch || exit 1
+# exec: the worker takes the shell's place, so that the queue's signals reach it.
+exec mpirun --oversubscribe --bind-to none -n 73 xashpc farm --site SITE

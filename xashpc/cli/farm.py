@@ -1,0 +1,88 @@
+"""``xashpc farm`` and ``xashpc estimate``: many short calculations in few queue jobs."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+import numpy as np
+
+from xashpc.cli.database import Settings, open_store
+from xashpc.cluster.costs import propose
+from xashpc.cluster.formats import format_walltime
+from xashpc.cluster.walltime import DEFAULT_MARGIN_S
+from xashpc.errors import ConfigError
+from xashpc.flows.farming import learn_costs, run_farm, run_of
+from xashpc.flows.planning import plan_campaign
+from xashpc.flows.workflow import read_campaign
+
+CORES = (1, 4, 16, 32, 64, 128, 256, 512, 1024)
+# Estimates are of one machine and meet another; the queue's clock also counts start-up.
+SAFETY = 1.25
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  mpirun -n 65 xashpc farm --site ~/hawk     64 ranks compute, one hands out work"""
+)
+@click.option(
+    "--site",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of 'xashpc site init'.",
+)
+def farm(site: Path) -> None:
+    """Keep the ranks of an MPI job busy with calculations, longest expected first."""
+    logging.getLogger("xashpc").setLevel(logging.INFO)
+    summary = run_farm(site.resolve(), Path.cwd())
+    if summary is not None:
+        click.echo(
+            f"farm: {summary.busy_s:.0f} s of work on {summary.n_workers} ranks in "
+            f"{summary.wall_s:.0f} s, {summary.efficiency:.0%} busy, "
+            f"{summary.given_back} chunks given back"
+        )
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc estimate workflows/kedge_lce.yaml
+  xashpc estimate --cores 64 --cores 128 my_campaign.yaml"""
+)
+@click.argument("workflow", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--cores", multiple=True, type=click.IntRange(1), help="Default: 1 to 1024.")
+@click.pass_obj
+def estimate(settings: Settings, workflow: Path, cores: tuple[int, ...]) -> None:
+    """Predict core-hours of WORKFLOW from runtimes in the store; propose cores and walltime."""
+    config = read_campaign(workflow)
+    with open_store(settings) as store:
+        plan = plan_campaign(config)
+        present = store.existing([calculation.key for calculation in plan.calculations])
+        costs = learn_costs(store)
+    left = [calculation for calculation in plan.calculations if calculation.key not in present]
+    if not plan.calculations:
+        raise ConfigError(f"{workflow} asks for no calculation")
+    runs = [run_of(calculation) for calculation in left]
+    runtimes = np.array([costs.runtime_s(run) for run in runs])
+    click.echo(f"calculations  {len(plan.calculations)}, of which {len(present)} are stored")
+    if not left:
+        return
+    click.echo(f"core-hours    {runtimes.sum() / 3600:.1f}")
+    click.echo(f"one takes     {np.median(runtimes):.0f} s, the longest {runtimes.max():.0f} s")
+    key = (config.engine, config.profile)
+    if key in costs.fits:
+        _, exponent, number, spread = costs.fits[key]
+        click.echo(
+            f"learnt from   {number} runs of {key[0]} {key[1]}: time ~ atoms**{exponent:.1f}, "
+            f"each within a factor {np.exp(spread):.1f}"
+        )
+    else:
+        click.echo(f"learnt from   no run of {key[0]} {key[1]} in this store: a guess", err=True)
+    click.echo("   cores  walltime  busy")
+    for proposal in propose(list(runtimes), cores or CORES, 0.0 if cores else 0.9):
+        wall = format_walltime(SAFETY * proposal.wall_s + 2 * DEFAULT_MARGIN_S)
+        click.echo(f"{proposal.n_cores:8d}  {wall:>8s}  {proposal.efficiency:4.0%}")

@@ -1,0 +1,1 @@
+"""Clusters: site folders, schedulers, walltime, packing, and what jobs cost."""
