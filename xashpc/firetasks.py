@@ -15,6 +15,10 @@ from fireworks import FiretaskBase, FWAction, LaunchPad, explicit_serialize
 from xashpc.cluster.walltime import JobClock
 from xashpc.flows.chunks import check_walltime, run_chunk
 from xashpc.flows.config import CampaignConfig
+from xashpc.flows.ledge_blocks import run_blocks
+from xashpc.flows.ledge_config import LedgeConfig
+from xashpc.flows.ledge_stages import finish_ledge, open_ledge, plan_ledge
+from xashpc.flows.ledge_workflow import expanded_ledge
 from xashpc.flows.requeue import requeue
 from xashpc.flows.stages import (
     import_stage,
@@ -140,3 +144,42 @@ class ReportTask(_CampaignTask):
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
         return self._run_stage(fw_spec, report_stage)
+
+
+@explicit_serialize
+class PlanLedgeTask(_CampaignTask):
+    """Expand a campaign of model spectra into blocks. Argument ``campaign``: see LedgeConfig."""
+
+    required_params = ["campaign"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        config = LedgeConfig.from_dict(self["campaign"])
+        results = self._results({**fw_spec, "campaign_id": config.campaign_id})
+        with self._requeued_when_stopped(), self._store() as store:
+            summary = plan_ledge(store, config, results)
+        return FWAction(stored_data=summary, additions=[expanded_ledge(config)])
+
+
+@explicit_serialize
+class LedgeChunkTask(_CampaignTask):
+    """Compute the blocks of ``ion`` whose first rows are ``starts``."""
+
+    required_params = ["ion", "starts"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        with self._requeued_when_stopped(), self._store() as store:
+            config = open_ledge(store, fw_spec["campaign_id"])
+            results = self._results(fw_spec)
+            counts = run_blocks(store, config, self["ion"], self["starts"], results)
+        return FWAction(stored_data=dict(counts))
+
+
+@explicit_serialize
+class LedgeFinishTask(_CampaignTask):
+    """Check the datasets of model spectra against the database and close the campaign."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        with self._requeued_when_stopped(), self._store() as store:
+            config = open_ledge(store, fw_spec["campaign_id"])
+            summary = finish_ledge(store, config, self._results(fw_spec))
+        return FWAction(stored_data=summary)

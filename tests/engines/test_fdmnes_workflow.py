@@ -12,8 +12,9 @@ from xashpc.engines.fdmnes_keywords import asked
 from xashpc.engines.fdmnes_program import VARIABLE
 from xashpc.errors import EngineNotFoundError
 from xashpc.flows.config import CampaignConfig
+from xashpc.flows.kinds import read_campaign
 from xashpc.flows.planning import plan_campaign
-from xashpc.flows.workflow import campaign_workflow, read_campaign
+from xashpc.flows.workflow import campaign_workflow
 from xashpc.processing.options import ProcessingOptions
 from xashpc.recovery.run import run_calculation
 from xashpc.testing.recorded import write_player

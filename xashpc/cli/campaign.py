@@ -11,11 +11,13 @@ import click
 from fireworks import LaunchPad
 from tqdm import tqdm
 
+from xashpc.cli import ledge
 from xashpc.cli.database import Settings, ensure_database, open_store
 from xashpc.errors import ConfigError, NotFoundError
 from xashpc.flows import local
 from xashpc.flows.config import CampaignConfig
-from xashpc.flows.workflow import read_campaign
+from xashpc.flows.kinds import read_campaign
+from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.storage import Store
 
 QUIET_LINE_S = 30.0  # without a terminal: one line of progress so often
@@ -115,8 +117,13 @@ def run(
         store.prepare()
         launchpad = local.open_launchpad(launchpad_file)
         local.ensure_initialised(launchpad)
-        _prepare(launchpad, store, config, directory, stage, retry_quarantined)
-        progress = Progress(store, config)
+        if isinstance(config, LedgeConfig):
+            again = stage is not None or retry_quarantined
+            ledge.prepare(launchpad, store, config, directory, again=again)
+            progress = ledge.LedgeProgress(store, config)
+        else:
+            _prepare(launchpad, store, config, directory, stage, retry_quarantined)
+            progress = Progress(store, config)
         count = workers or len(os.sched_getaffinity(0))
         try:
             local.LocalRun(launchpad_file, config, directory, count).run(progress)
@@ -126,7 +133,10 @@ def run(
             sys.exit(130)
         finally:
             progress.close()
-        _summarise(store, config, directory)
+        if isinstance(config, LedgeConfig):
+            ledge.summarise(store, config, directory)
+        else:
+            _summarise(store, config, directory)
 
 
 def _prepare(

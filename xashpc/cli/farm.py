@@ -13,9 +13,10 @@ from xashpc.cluster.costs import propose
 from xashpc.cluster.formats import format_walltime
 from xashpc.cluster.walltime import DEFAULT_MARGIN_S
 from xashpc.errors import ConfigError
+from xashpc.flows.config import CampaignConfig
 from xashpc.flows.farming import learn_costs, run_farm, run_of
+from xashpc.flows.kinds import read_campaign
 from xashpc.flows.planning import plan_campaign
-from xashpc.flows.workflow import read_campaign
 
 CORES = (1, 4, 16, 32, 64, 128, 256, 512, 1024)
 # Estimates are of one machine and meet another; the queue's clock also counts start-up.
@@ -59,6 +60,11 @@ Examples:
 def estimate(settings: Settings, workflow: Path, cores: tuple[int, ...]) -> None:
     """Predict core-hours of WORKFLOW from runtimes in the store; propose cores and walltime."""
     config = read_campaign(workflow)
+    if not isinstance(config, CampaignConfig):
+        raise ConfigError(
+            f"{workflow} is a campaign of model spectra, which has no calculations to estimate; "
+            "docs/ledge.md has measured rates"
+        )
     with open_store(settings) as store:
         plan = plan_campaign(config)
         present = store.existing([calculation.key for calculation in plan.calculations])

@@ -14,6 +14,7 @@ _ENGINES = {
     "fdmnes": "xashpc.engines.fdmnes:FdmnesEngine",
     "feff": "xashpc.engines.feff:FeffEngine",
     "ocean": "xashpc.engines.ocean:OceanEngine",
+    "quanty": "xashpc.engines.quanty:QuantyEngine",
 }
 
 __all__ = ["Engine", "ExternalEngine", "Profile", "engine_names", "get_engine"]

@@ -15,10 +15,9 @@ from pathlib import Path
 from fireworks import LaunchPad
 
 from xashpc.errors import ConfigError, XasHpcError
-from xashpc.flows.config import CampaignConfig
+from xashpc.flows.kinds import Config, config_of_task, workflow_of
 from xashpc.flows.requeue import requeue
 from xashpc.flows.worker import UNFINISHED, parse_worker_name
-from xashpc.flows.workflow import campaign_workflow
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ def _is_orphan(launchpad: LaunchPad, launch_ids: list[int]) -> bool:
     return host == os.uname().nodename and not process_lives(pid)
 
 
-def ensure_added(launchpad: LaunchPad, config: CampaignConfig) -> bool:
+def ensure_added(launchpad: LaunchPad, config: Config) -> bool:
     """Add the campaign's workflow unless it is there. True when it was added.
 
     A planning task that ``lpad add`` brought and nobody ran yet is adopted, not doubled.
@@ -123,11 +122,10 @@ def ensure_added(launchpad: LaunchPad, config: CampaignConfig) -> bool:
         return False
     query = {"spec._tasks.campaign.name": config.name, "state": "READY"}
     for firework in launchpad.fireworks.find(query, {"fw_id": 1, "spec._tasks": 1}):
-        asked = firework["spec"]["_tasks"][0].get("campaign", {})
-        if CampaignConfig.from_dict(asked).campaign_id == campaign:
+        if config_of_task(firework["spec"]["_tasks"][0]).campaign_id == campaign:
             launchpad.update_spec([firework["fw_id"]], {"campaign_id": campaign})
             return False
-    launchpad.add_wf(campaign_workflow(config))
+    launchpad.add_wf(workflow_of(config))
     return True
 
 
@@ -173,7 +171,7 @@ class LocalRun:
     """
 
     launchpad_file: Path
-    config: CampaignConfig
+    config: Config
     directory: Path
     n_workers: int
     _workers: list[subprocess.Popen] = field(default_factory=list)

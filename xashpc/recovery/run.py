@@ -19,6 +19,7 @@ from xashpc.recovery.feff import FEFF_HANDLERS
 from xashpc.recovery.handlers import FailureHandler
 from xashpc.recovery.job import EngineJob
 from xashpc.recovery.ocean import OCEAN_HANDLERS
+from xashpc.recovery.quanty import QUANTY_HANDLERS
 from xashpc.spectrum import Spectrum
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ _HANDLERS: dict[str, tuple[type[FailureHandler], ...]] = {
     "fdmnes": FDMNES_HANDLERS,
     "feff": FEFF_HANDLERS,
     "ocean": OCEAN_HANDLERS,
+    "quanty": QUANTY_HANDLERS,
 }
 
 # A kept file larger than this is a log gone wild; its end tells more than its beginning.
@@ -74,7 +76,7 @@ def run_calculation(
             environment=environment,
         )
     started = time.perf_counter()
-    _run_attempts(engine, calculation, directory, timeout_s, max_attempts)
+    run_attempts(engine, calculation, directory, timeout_s, max_attempts)
     runtime_s = time.perf_counter() - started
     outcome, spectrum = _judge(engine, calculation, directory)
     return Result(
@@ -82,13 +84,14 @@ def run_calculation(
     )
 
 
-def _run_attempts(
+def run_attempts(
     engine: ExternalEngine,
     calculation: Calculation,
     directory: Path,
     timeout_s: float,
     max_attempts: int,
 ) -> None:
+    """Run and repair in ``directory``; what is there afterwards is the last attempt."""
     Attempt(calculation.to_dict(), dict(calculation.settings)).write(directory)
     job = EngineJob.of(engine, timeout_s)
     handlers = [handler(max_attempts) for handler in _HANDLERS.get(engine.name, ())]

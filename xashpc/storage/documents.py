@@ -14,6 +14,7 @@ from pymongo.errors import AutoReconnect, CursorNotFound, DuplicateKeyError
 from xashpc.calculation import Calculation, Result
 from xashpc.errors import ConfigError, NotFoundError
 from xashpc.spectrum import Spectrum
+from xashpc.storage.blocks import BlockRecords
 from xashpc.storage.campaigns import CampaignRecords, batches
 from xashpc.storage.connection import (
     RETRY_S,
@@ -66,6 +67,8 @@ class Store:
         self._spectra = self._connection.database["spectra"]
         self._files = FileStore(self._connection)
         self._campaigns = CampaignRecords(self._connection)
+        #: Blocks of model spectra with sampled parameters.
+        self.blocks = BlockRecords(self._connection, self._files)
 
     @classmethod
     def _of(cls, target: Target) -> Store:

@@ -51,6 +51,7 @@ INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "requests": (("campaign",),),
     "members": (("campaign",), ("key",)),
     "refusals": (("campaign",),),
+    "blocks": (("campaigns",), ("ion", "seed", "first_row")),
 }
 
 

@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator, TypeChecker, validators
 from xashpc.errors import ConfigError, DocumentError
 
 SCHEMA_VERSION = 1
-SCHEMA_NAMES = ("spectrum", "campaign", "request", "refusal")
+SCHEMA_NAMES = ("spectrum", "campaign", "request", "refusal", "block")
 _SHOWN_PROBLEMS = 3
 _SHOWN_CHARACTERS = 120
 

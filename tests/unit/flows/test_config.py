@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 
 from xashpc.errors import ConfigError
 from xashpc.flows.config import CampaignConfig
-from xashpc.flows.workflow import campaign_workflow, expanded_workflow, read_campaign
+from xashpc.flows.kinds import read_campaign
+from xashpc.flows.workflow import campaign_workflow, expanded_workflow
 
 GOOD = {"name": "small", "structures": [{"kind": "amcsd", "ids": [1]}], "absorbers": ["Mn"]}
 

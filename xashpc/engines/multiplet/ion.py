@@ -22,14 +22,13 @@ from xashpc.engines.multiplet.packing import PackedFinal, PackedTransitions
 from xashpc.engines.multiplet.parameters import NAMES, parameter_array
 from xashpc.engines.multiplet.poles import Poles, solve_poles
 from xashpc.engines.multiplet.probe import Probe
+from xashpc.engines.multiplet.window import window_energies
 from xashpc.errors import EngineError, InputError
 
 _LOG = logging.getLogger(__name__)
 
 #: Weights of the channels z and xy (the mean of x and y) in each polarisation.
 POLARISATIONS = {"isotropic": (1 / 3, 2 / 3), "z": (1.0, 0.0), "xy": (0.0, 1.0)}
-# Lueder 2021: 501 channels over 30 eV that start 5 eV below L3.
-WINDOW_EV, N_CHANNELS = (-5.0, 25.0), 501
 # Where the poles are, about L3: -8 to +39 eV for weights above 1e-4 in the ranges of table 1
 # (measured). What lies outside adds the tails of less than 1e-3 of the intensity, 11 eV away.
 SPAN_EV = (-11.0, 36.0)
@@ -87,7 +86,7 @@ class MultipletIon:
     @property
     def default_energies(self) -> np.ndarray:
         """(501,) eV: -5 to 25 eV about L3."""
-        return self.l3_energy + np.linspace(*WINDOW_EV, N_CHANNELS)
+        return window_energies(self.atomic)
 
     @cached_property
     def _packed(self) -> tuple[PackedFinal, PackedTransitions]:

@@ -1,0 +1,111 @@
+"""The kinds of campaigns: what each planning task takes, and the workflow that brings it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fireworks import Workflow
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from xashpc.errors import ConfigError
+from xashpc.flows.config import CampaignConfig
+from xashpc.flows.ledge_config import LedgeConfig
+from xashpc.flows.ledge_workflow import ledge_workflow
+from xashpc.flows.workflow import TASKS_MODULE, campaign_workflow
+
+Config = CampaignConfig | LedgeConfig
+
+# Planning task -> its configuration, and the workflow of a configuration.
+_KINDS: Mapping[str, tuple[type, Callable[[Any], Workflow]]] = {
+    f"{{{{{TASKS_MODULE}.PlanTask}}}}": (CampaignConfig, campaign_workflow),
+    f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, ledge_workflow),
+}
+
+# Options of structure sources and imports that name files.
+PATH_OPTIONS = ("path", "paths", "index")
+
+
+def config_of_task(task: Mapping[str, Any]) -> Config:
+    """The configuration in a planning task's serialised form.
+
+    Raises
+    ------
+    ConfigError
+        If it is no planning task, or its campaign is not valid.
+    """
+    name = task.get("_fw_name")
+    if name not in _KINDS:
+        raise ConfigError(f"{name} is no planning task; expected one of {', '.join(_KINDS)}")
+    return _KINDS[name][0].from_dict(task.get("campaign"))
+
+
+def workflow_of(config: Config) -> Workflow:
+    """The workflow of one planning task for this configuration."""
+    for kind, build in _KINDS.values():
+        if isinstance(config, kind):
+            return build(config)
+    raise ConfigError(f"no workflow for a {type(config).__name__}")
+
+
+def read_campaign(path: Path) -> Config:
+    """The campaign of a workflow file, the same file that ``lpad add`` takes.
+
+    Raises
+    ------
+    ConfigError
+        If the file is absent, is not YAML, or has no planning task with a campaign.
+    """
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the workflow {path}: {error.strerror}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    expected = " or ".join(_KINDS)
+    try:
+        fireworks = data["fws"] if "fws" in data else [data]
+        tasks = [task for firework in fireworks for task in firework["spec"]["_tasks"]]
+        planning = [task for task in tasks if task["_fw_name"] in _KINDS and task["campaign"]]
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is not a workflow file: expected fws -> spec -> _tasks -> "
+            f"{expected} with a 'campaign'"
+        ) from error
+    if len(planning) != 1:
+        raise ConfigError(
+            f"{path} has {len(planning)} planning tasks ({expected}); expected exactly one"
+        )
+    campaign = _anchored(planning[0]["campaign"], path.resolve().parent)
+    return config_of_task({**planning[0], "campaign": campaign})
+
+
+def _anchored(campaign: Any, folder: Path) -> Any:
+    """The campaign with relative paths taken from the workflow file's folder.
+
+    Tasks run in launch folders, where a relative path leads nowhere. ``lpad add`` does not come
+    through here: files added by it need absolute paths or ``~``.
+    """
+    if not isinstance(campaign, Mapping):
+        return campaign  # CampaignConfig says what is wrong
+    anchored = dict(campaign)
+    for section in ("structures", "imports"):
+        if isinstance(campaign.get(section), list):
+            anchored[section] = [_with_full_paths(e, folder) for e in campaign[section]]
+    return anchored
+
+
+def _with_full_paths(entry: Any, folder: Path) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+
+    def full(value: Any) -> Any:
+        if isinstance(value, list):
+            return [full(item) for item in value]
+        if not isinstance(value, str) or value.startswith("~"):
+            return value
+        return str(folder / value)  # an absolute path stays as it is
+
+    return {key: full(value) if key in PATH_OPTIONS else value for key, value in entry.items()}

@@ -1,0 +1,170 @@
+"""Configuration of a campaign of model spectra: ions, a sample of parameters, and a solver."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from xashpc.calculation import canonical
+from xashpc.engines.multiplet.atomic import parse_ion
+from xashpc.engines.multiplet.sampling import METHODS, check_ranges
+from xashpc.errors import ConfigError, InputError
+
+KIND = "ledge"
+#: What the database keeps of each block besides its parameters; spectra are always in the dataset.
+KEEP = ("parameters", "spectra", "poles")
+POLARISATIONS = ("isotropic", "z", "xy")
+
+
+@dataclass(frozen=True)
+class LedgeConfig:
+    """What a campaign of 2p spectra is asked to do. Unknown keys are refused by :meth:`from_dict`.
+
+    Attributes
+    ----------
+    name : str
+        Short name; the campaign's id is this and a digest of everything else.
+    ions : tuple of str
+        ``"Ni2+"``, ...
+    rows : int
+        Spectra of each ion.
+    seed : int
+    sampling : {"uniform", "sobol"}
+    ranges : mapping of name to (low, high)
+        In the place of Lueder 2021, table 1. ``Ds: [0, 0]`` with ``Dt: [0, 0]`` is the paper's Oh
+        test, with ``Dq: [-0.2, 0]`` besides its C4v test.
+    polarisation : {"isotropic", "z", "xy"}
+    engine : str
+        A solver of :mod:`xashpc.flows.ledge_solvers`.
+    engine_config, settings : mapping
+        Arguments of the solver, and what it takes for accuracy.
+    keep : {"parameters", "spectra", "poles"}
+        What the database keeps of each block: its parameters; its spectra as well, so that a lost
+        dataset is written again without computing; or exact poles, for other temperatures and
+        widths, which cost a dense diagonalisation each.
+    mantissa_bits : int
+        Bits of each intensity that are kept. 16 is off by 8e-6 of the value, a tenth of the
+        solver's own error, and saves a quarter of the space.
+    block_rows : int
+        Spectra in one document and in one chunk of the dataset.
+    blocks_per_firework : int
+    max_ready : int
+        Chunks that may be READY at once.
+    """
+
+    name: str
+    ions: tuple[str, ...]
+    rows: int
+    kind: str = KIND
+    seed: int = 0
+    sampling: str = "uniform"
+    ranges: Mapping[str, Any] = field(default_factory=dict)
+    polarisation: str = "isotropic"
+    engine: str = "multiplet"
+    engine_config: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    keep: str = "spectra"
+    mantissa_bits: int = 16
+    block_rows: int = 4096
+    blocks_per_firework: int = 10
+    max_ready: int = 200
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.replace("-", "").isalnum():
+            raise ConfigError(
+                f"campaign name {self.name!r}: use letters, digits and '-' "
+                "(it names folders and database entries)"
+            )
+        self._check_ions()
+        self._check_numbers()
+        for name, known in (
+            ("kind", (KIND,)), ("sampling", METHODS), ("polarisation", POLARISATIONS),
+            ("keep", KEEP),
+        ):  # fmt: skip
+            if getattr(self, name) not in known:
+                raise ConfigError(
+                    f"campaign.{name} is {getattr(self, name)!r}; expected one of {known}"
+                )
+        if self.keep == "poles" and self.engine != "multiplet":
+            raise ConfigError(f"campaign.keep: {self.engine} gives spectra without poles")
+        for name in ("ranges", "engine_config", "settings"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ConfigError(f"campaign.{name} must be a mapping")
+        try:
+            object.__setattr__(self, "ranges", check_ranges(self.ranges))
+        except InputError as error:
+            raise ConfigError(f"campaign.ranges: {error}") from error
+
+    def _check_ions(self) -> None:
+        if not isinstance(self.ions, (list, tuple)) or not self.ions:
+            raise ConfigError(f"campaign.ions must be a list such as [Ni2+]; found {self.ions!r}")
+        for ion in self.ions:
+            try:
+                parse_ion(ion)
+            except InputError as error:
+                raise ConfigError(f"campaign.ions: {error}") from error
+        if len(set(self.ions)) != len(self.ions):
+            raise ConfigError(f"campaign.ions names an ion twice: {', '.join(self.ions)}")
+        object.__setattr__(self, "ions", tuple(self.ions))
+
+    def _check_numbers(self) -> None:
+        limits = {"rows": 1, "seed": 0, "block_rows": 1, "blocks_per_firework": 1, "max_ready": 1,
+                  "mantissa_bits": 1}  # fmt: skip
+        for name, least in limits.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ConfigError(
+                    f"campaign.{name} must be a whole number >= {least}; found {value!r}"
+                )
+        if self.mantissa_bits > 23:
+            raise ConfigError(
+                f"campaign.mantissa_bits is at most 23, a float32's; found {self.mantissa_bits}"
+            )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LedgeConfig:
+        """Build from a mapping as read from YAML.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown key, a missing one or a bad value.
+        """
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"a campaign must be a mapping; found {type(data).__name__}")
+        known = {entry.name for entry in fields(cls)}
+        unknown = sorted(str(key) for key in set(data) - known)
+        if unknown:
+            raise ConfigError(
+                f"unknown campaign setting(s): {', '.join(unknown)}; "
+                f"known: {', '.join(sorted(known))}"
+            )
+        if missing := [name for name in ("name", "ions", "rows") if name not in data]:
+            raise ConfigError(f"a campaign of model spectra needs {', '.join(missing)}")
+        return cls(**data)
+
+    def to_dict(self) -> dict:
+        """Plain types, for FireWorks specs and the campaign document."""
+        return canonical({entry.name: getattr(self, entry.name) for entry in fields(self)})
+
+    @property
+    def campaign_id(self) -> str:
+        """``<name>-<8 hexadecimal digits>``: equal configurations are one campaign."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def block_starts(self) -> list[int]:
+        """First row of each block of an ion."""
+        return list(range(0, self.rows, self.block_rows))
+
+    def chunks(self) -> list[tuple[str, list[int]]]:
+        """Ion and first rows of the blocks of each Firework."""
+        starts, size = self.block_starts(), self.blocks_per_firework
+        return [
+            (ion, starts[first : first + size])
+            for ion in self.ions
+            for first in range(0, len(starts), size)
+        ]

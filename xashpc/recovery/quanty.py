@@ -1,0 +1,56 @@
+"""Repairs of Quanty: what has nothing to do with the input is run once more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xashpc.calculation import Calculation
+from xashpc.engines.quanty_deck import job_of
+from xashpc.engines.quanty_output import read_rows
+from xashpc.errors import OutputError
+from xashpc.recovery.attempt import Attempt
+from xashpc.recovery.handlers import FailureHandler
+
+
+class _QuantyHandler(FailureHandler):
+    times = 1
+
+    def diagnose(self, directory: Path) -> tuple[str, str] | None:
+        job = job_of(Calculation.from_dict(Attempt.read(directory).calculation))
+        try:
+            read_rows(directory, job.energies, len(job.rows))
+        except OutputError as error:
+            return error.code, str(error)
+        return None
+
+    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
+        tried = sum(attempt.problems.count(known) for known in self.codes)
+        return {} if tried < self.times else None
+
+
+class QuantyInterruptedHandler(_QuantyHandler):
+    """Somebody killed Quanty, or it crashed, or it left less than it should: once more the same.
+
+    The out-of-memory killer, a full disk and an operator are gone by then, or the second run shows
+    that they are not.
+    """
+
+    codes = ("killed", "crashed", "output-truncated", "output-missing")
+
+
+class QuantyGarbageHandler(_QuantyHandler):
+    """What Quanty wrote is no spectrum: once more, since a good file may have been spoilt."""
+
+    codes = ("output-corrupt", "non-finite", "negative")
+
+
+class QuantyHungHandler(_QuantyHandler):
+    """Quanty did not end in time: once more, since a stopped process or a busy node passes."""
+
+    codes = ("timeout",)
+
+
+#: All of them; an error in the script ("script-error") is quarantined at once.
+QUANTY_HANDLERS = (QuantyInterruptedHandler, QuantyGarbageHandler, QuantyHungHandler)
