@@ -95,3 +95,16 @@ def test_a_missing_extra_is_named_and_exists(monkeypatch):
         if 'extra="' in text
     }
     assert used <= listed, f"code names extras that do not exist: {used - listed}"
+
+
+def test_the_command_and_the_tasks_load_without_any_extra():
+    optional = (
+        "crispy", "dask_jobqueue", "feff10", "h5py", "horovod", "keras", "larixite", "llvmlite",
+        "mpi4py", "numba", "secantus", "tensorflow", "atomate",
+    )  # fmt: skip
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({optional!r}));"
+        "import xashpc.cli.main, xashpc.firetasks, xashpc.flows.worker"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-800:]

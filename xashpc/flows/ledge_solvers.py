@@ -12,9 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from xashpc import __version__
-from xashpc.engines import get_engine
-from xashpc.engines.multiplet import NAMES, MultipletIon, Poles, load_atomic
-from xashpc.engines.multiplet.ion import POLARISATIONS
+
+# MultipletIon and Poles need numba, and load when they are asked of the package.
+from xashpc.engines import get_engine, multiplet
+from xashpc.engines.multiplet import NAMES, load_atomic
+from xashpc.engines.multiplet.parameters import POLARISATIONS
 from xashpc.engines.multiplet.window import N_CHANNELS, WINDOW_EV, window_energies
 from xashpc.errors import ConfigError, EngineError
 from xashpc.recovery.quanty_rows import run_rows
@@ -75,7 +77,7 @@ class MultipletSolver:
         self.polarisation = polarisation
         self.settings = self.defaults | dict(settings)
         self._check_settings()
-        self._ion = MultipletIon.load(
+        self._ion = multiplet.MultipletIon.load(
             ion,
             engine_config.get("parameter_directory"),
             energy_reference=self.settings["energy_reference"],
@@ -250,7 +252,7 @@ def unpack_poles(arrays: Mapping[str, np.ndarray]) -> list:
     for n_states, n_poles in counts:
         states, poles = slice(state, state + n_states), slice(pole, pole + n_poles)
         found.append(
-            Poles(
+            multiplet.Poles(
                 arrays["state_energies"][states],
                 arrays["degeneracies"][states].astype(np.int64),
                 arrays["pole_energies"][poles],

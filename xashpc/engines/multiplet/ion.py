@@ -19,7 +19,7 @@ from xashpc.engines.multiplet.hamiltonian import IonMatrices
 from xashpc.engines.multiplet.initial import InitialStates
 from xashpc.engines.multiplet.kernels import spectral_densities
 from xashpc.engines.multiplet.packing import PackedFinal, PackedTransitions
-from xashpc.engines.multiplet.parameters import NAMES, parameter_array
+from xashpc.engines.multiplet.parameters import NAMES, POLARISATIONS, parameter_array
 from xashpc.engines.multiplet.poles import Poles, solve_poles
 from xashpc.engines.multiplet.probe import Probe
 from xashpc.engines.multiplet.window import window_energies
@@ -27,8 +27,6 @@ from xashpc.errors import EngineError, InputError
 
 _LOG = logging.getLogger(__name__)
 
-#: Weights of the channels z and xy (the mean of x and y) in each polarisation.
-POLARISATIONS = {"isotropic": (1 / 3, 2 / 3), "z": (1.0, 0.0), "xy": (0.0, 1.0)}
 # Where the poles are, about L3: -8 to +39 eV for weights above 1e-4 in the ranges of table 1
 # (measured). What lies outside adds the tails of less than 1e-3 of the intensity, 11 eV away.
 SPAN_EV = (-11.0, 36.0)

@@ -13,6 +13,8 @@ from xashpc.errors import InputError
 #: integrals, temperature (K), full widths at half maximum (eV) of the Gaussian and of the
 #: Lorentzian below and above the step between L3 and L2.
 NAMES = ("Dq", "Ds", "Dt", "S1", "S2", "T", "sigma", "Gamma1", "Gamma2")
+#: Weights of the channels z and xy (the mean of x and y) in each polarisation.
+POLARISATIONS = {"isotropic": (1 / 3, 2 / 3), "z": (1.0, 0.0), "xy": (0.0, 1.0)}
 #: Sampling ranges: Lueder 2021, table 1.
 PAPER_RANGES = MappingProxyType(
     {
