@@ -372,7 +372,8 @@ def test_a_folder_without_structures_is_refused_by_name(tmp_path):
     (tmp_path / "notes.md").write_text("nothing here")
     planned = plan(tmp_path, GOOD)
     assert planned.refusals[0]["code"] == "no-structures"
-    assert "holds no file that is cif or poscar or xdatcar or xyz or json" in planned.refusals[0]["message"]
+    message = planned.refusals[0]["message"]
+    assert "holds no file that is cif or poscar or xdatcar or xyz or json" in message
     assert formulae(planned) == ["TiO2"]
 
 
