@@ -25,7 +25,8 @@ from xashpc.flows.planning import plan_campaign
 from xashpc.flows.workflow import campaign_workflow
 from xashpc.storage import Store, server
 
-MINERALS = [17904, 17364, 10323, 18759, 10406, 12693, 18140, 14331]
+# Minerals that need no repair: a repair would run more than the raw half does.
+MINERALS = [17904, 17364, 16936, 10406, 14331, 13332, 10323, 12693]
 
 
 def raw_wall(calculations: list[Calculation], folder: Path) -> float:
@@ -81,7 +82,7 @@ def main() -> None:
         {
             "name": "orchestration",
             "structures": [{"kind": "amcsd", "ids": MINERALS}],
-            "absorbers": ["V", "Cr", "Mn", "Fe", "Co", "Cu"],
+            "absorbers": ["Ti", "V", "Cr", "Mn", "Fe", "Co"],
             "profile": "fast",
             "max_sites": arguments.sites,
             "chunk_size": arguments.chunk_size,
