@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from xashpc.engines.fdmnes_output import read_run
-from xashpc.errors import OutputError
 from xashpc.recovery.attempt import Attempt
-from xashpc.recovery.handlers import FailureHandler
+from xashpc.recovery.handlers import FailureHandler, OnceMoreHandler
 
 
 class _FdmnesHandler(FailureHandler):
-    def diagnose(self, directory: Path) -> tuple[str, str] | None:
-        try:
-            read_run(directory)
-        except OutputError as error:
-            return error.code, str(error)
-        return None
+    def read(self, directory: Path) -> None:
+        read_run(directory)
 
 
 class FdmnesScfHandler(_FdmnesHandler):
@@ -37,8 +32,7 @@ class FdmnesScfHandler(_FdmnesHandler):
     )
 
     def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        tried = attempt.problems.count(code)
-        for rung in self.ladder[tried:]:
+        for rung in self.ladder[self.tried(attempt) :]:
             # never fewer cycles or larger steps than before
             if (
                 rung["scf_max_iterations"] <= attempt.settings["scf_max_iterations"]
@@ -55,7 +49,7 @@ class FdmnesScfHandler(_FdmnesHandler):
         return None
 
 
-class FdmnesInterruptedHandler(_FdmnesHandler):
+class FdmnesInterruptedHandler(_FdmnesHandler, OnceMoreHandler):
     """Somebody killed FDMNES, its output ends in the middle, or a file was out of reach: once more.
 
     The out-of-memory killer, a full or absent disk and an operator are gone by then, or the second
@@ -64,11 +58,6 @@ class FdmnesInterruptedHandler(_FdmnesHandler):
     """
 
     codes = ("killed", "interrupted", "output-truncated", "output-missing", "file-not-opened")
-    times = 1
-
-    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        tried = sum(attempt.problems.count(known) for known in self.codes)
-        return {} if tried < self.times else None
 
 
 #: All of them; what none answers for (see docs/fdmnes.md) is quarantined at once.

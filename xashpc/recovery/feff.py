@@ -11,21 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from xashpc.engines.feff_output import read_run
-from xashpc.errors import OutputError
 from xashpc.recovery.attempt import Attempt
-from xashpc.recovery.handlers import FailureHandler
+from xashpc.recovery.handlers import FailureHandler, LadderHandler, OnceMoreHandler
 
 
 class _FeffHandler(FailureHandler):
-    def diagnose(self, directory: Path) -> tuple[str, str] | None:
-        try:
-            read_run(directory)
-        except OutputError as error:
-            return error.code, str(error)
-        return None
+    def read(self, directory: Path) -> None:
+        read_run(directory)
 
 
-class FeffScfHandler(_FeffHandler):
+class FeffScfHandler(_FeffHandler, LadderHandler):
     """The SCF loop ran out of iterations: more of them, then more careful mixing.
 
     The first two rungs each brought NiO, stopped after three iterations, to convergence (in 16 and
@@ -39,13 +34,6 @@ class FeffScfHandler(_FeffHandler):
         {"scf_mixing": 0.05, "scf_mix_iterations": 10},
         {"scf_mixing": 0.02, "scf_mix_iterations": 30},
     )
-
-    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        tried = attempt.problems.count(code)
-        for rung in self.ladder[tried:]:
-            if different := {k: v for k, v in rung.items() if attempt.settings[k] != v}:
-                return different
-        return None
 
 
 class FeffNormanRadiusHandler(_FeffHandler):
@@ -61,7 +49,7 @@ class FeffNormanRadiusHandler(_FeffHandler):
     least_scf_angstrom, factor, times, largest_angstrom = 3.5, 1.5, 3, 12.0
 
     def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        if attempt.problems.count(code) >= self.times:
+        if self.tried(attempt) >= self.times:
             return None
         cluster = attempt.settings["cluster_radius_angstrom"]
         least = min(self.least_scf_angstrom, cluster)
@@ -71,7 +59,7 @@ class FeffNormanRadiusHandler(_FeffHandler):
         return {"cluster_radius_angstrom": larger} if larger <= self.largest_angstrom else None
 
 
-class FeffMixingHandler(_FeffHandler):
+class FeffMixingHandler(_FeffHandler, LadderHandler):
     """Occupations or the core-valence separation went astray: smaller steps.
 
     FEFF's own advice ("Try to reduce ca1 in the SCF card").
@@ -83,15 +71,8 @@ class FeffMixingHandler(_FeffHandler):
         {"scf_mixing": 0.01, "scf_mix_iterations": 30, "scf_max_iterations": 100},
     )
 
-    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        tried = sum(attempt.problems.count(known) for known in self.codes)
-        for rung in self.ladder[tried:]:
-            if different := {k: v for k, v in rung.items() if attempt.settings[k] != v}:
-                return different
-        return None
 
-
-class FeffInterruptedHandler(_FeffHandler):
+class FeffInterruptedHandler(_FeffHandler, OnceMoreHandler):
     """Somebody killed FEFF, or its output ends in the middle: once more the same.
 
     The out-of-memory killer, a full disk and an operator are gone by then, or the second run shows
@@ -99,11 +80,6 @@ class FeffInterruptedHandler(_FeffHandler):
     """
 
     codes = ("killed", "output-truncated", "output-missing")
-    times = 1
-
-    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        tried = sum(attempt.problems.count(known) for known in self.codes)
-        return {} if tried < self.times else None
 
 
 #: All of them; what none answers for (see docs/feff.md) is quarantined at once.

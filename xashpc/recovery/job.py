@@ -74,9 +74,7 @@ class EngineJob(Job):
         path = Path(directory)
         _clear(path)
         attempt = Attempt.read(path)
-        self._code.write_inputs(
-            Calculation.from_dict(attempt.calculation), path, attempt.settings
-        )
+        self._code.write_inputs(Calculation.from_dict(attempt.calculation), path, attempt.settings)
         watched = [str(os.getpid()), str(self.timeout_s)]
         argv = [sys.executable, "-I", "-S", guard.__file__, *watched]
         with (path / STDOUT).open("wb") as out, (path / STDERR).open("wb") as err:

@@ -4,46 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from xashpc.calculation import Calculation
 from xashpc.engines.ocean_input import edge_orbital, element_index
 from xashpc.engines.ocean_output import read_run
-from xashpc.errors import OutputError
 from xashpc.recovery.attempt import Attempt
-from xashpc.recovery.handlers import FailureHandler
+from xashpc.recovery.handlers import FailureHandler, LadderHandler, OnceMoreHandler
 
 
 class _OceanHandler(FailureHandler):
-    def diagnose(self, directory: Path) -> tuple[str, str] | None:
+    def read(self, directory: Path) -> None:
         attempt = Attempt.read(directory)
         asked = Calculation.from_dict(attempt.calculation)
-        try:
-            read_run(
-                directory,
-                asked.absorber,
-                edge_orbital(asked.edge),
-                element_index(asked.structure, asked.site),
-                len(attempt.settings["photon_polarisations"]),
-                attempt.settings["spectrum_points"],
-            )
-        except OutputError as error:
-            return error.code, str(error)
-        return None
+        read_run(
+            directory,
+            asked.absorber,
+            edge_orbital(asked.edge),
+            element_index(asked.structure, asked.site),
+            len(attempt.settings["photon_polarisations"]),
+            attempt.settings["spectrum_points"],
+        )
 
 
-class _LadderHandler(_OceanHandler):
-    ladder: ClassVar[tuple[Mapping[str, Any], ...]]
-
-    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        tried = attempt.problems.count(code)
-        for rung in self.ladder[tried:]:
-            if different := {k: v for k, v in rung.items() if attempt.settings[k] != v}:
-                return different
-        return None
-
-
-class OceanScfHandler(_LadderHandler):
+class OceanScfHandler(_OceanHandler, LadderHandler):
     """pw.x ran out of SCF steps: a smaller mixing and more steps.
 
     Quantum ESPRESSO's own advice (pw.x user guide, "Self-consistency is slow or does not
@@ -57,7 +41,7 @@ class OceanScfHandler(_LadderHandler):
     )
 
 
-class OceanDiagonalizationHandler(_LadderHandler):
+class OceanDiagonalizationHandler(_OceanHandler, LadderHandler):
     """Davidson failed: conjugate gradients, slower and more robust.
 
     pw.x user guide, "pw.x crashes with error in routine cdiaghg or rdiaghg": use
@@ -75,12 +59,12 @@ class OceanHaydockHandler(_OceanHandler):
     factor, times = 4, 2
 
     def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        if attempt.problems.count(code) >= self.times:
+        if self.tried(attempt) >= self.times:
             return None
         return {"haydock_iterations": self.factor * attempt.settings["haydock_iterations"]}
 
 
-class OceanInterruptedHandler(_OceanHandler):
+class OceanInterruptedHandler(_OceanHandler, OnceMoreHandler):
     """Somebody killed OCEAN, its output ends in the middle, or a parallel stage failed with no
     word of why: once more the same.
 
@@ -97,11 +81,6 @@ class OceanInterruptedHandler(_OceanHandler):
         "screen-failed",
         "cnbse-failed",
     )
-    times = 1
-
-    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        tried = sum(attempt.problems.count(known) for known in self.codes)
-        return {} if tried < self.times else None
 
 
 class OceanRefusedHandler(_OceanHandler):

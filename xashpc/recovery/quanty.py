@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from xashpc.calculation import Calculation
 from xashpc.engines.quanty_deck import job_of
 from xashpc.engines.quanty_output import read_rows
-from xashpc.errors import OutputError
 from xashpc.recovery.attempt import Attempt
-from xashpc.recovery.handlers import FailureHandler
+from xashpc.recovery.handlers import OnceMoreHandler
 
 
-class _QuantyHandler(FailureHandler):
-    times = 1
-
-    def diagnose(self, directory: Path) -> tuple[str, str] | None:
+class _QuantyHandler(OnceMoreHandler):
+    def read(self, directory: Path) -> None:
         job = job_of(Calculation.from_dict(Attempt.read(directory).calculation))
-        try:
-            read_rows(directory, job.energies, len(job.rows))
-        except OutputError as error:
-            return error.code, str(error)
-        return None
-
-    def changes(self, attempt: Attempt, code: str) -> Mapping[str, Any] | None:
-        tried = sum(attempt.problems.count(known) for known in self.codes)
-        return {} if tried < self.times else None
+        read_rows(directory, job.energies, len(job.rows))
 
 
 class QuantyInterruptedHandler(_QuantyHandler):
