@@ -14,6 +14,7 @@ RANK = {
     "errors": 0,
     "units": 0,
     "disk": 1,
+    "plugins": 1,
     "extras": 1,
     "spectrum": 2,
     "calculation": 3,
