@@ -15,7 +15,7 @@ from xashpc.storage import server
 
 pytestmark = [pytest.mark.campaign, pytest.mark.engine, pytest.mark.database]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-BLOCK = re.compile(r'^```(bash|python|yaml)(?: title="([^"]+)")?\n(.*?)^```$', re.M | re.S)
+BLOCK = re.compile(r"^```(bash|python|yaml)\n(.*?)^```$", re.M | re.S)
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def test_every_block_of_the_tutorial_and_the_notebook_runs(folder):
     blocks = BLOCK.findall((DOCS / "tutorial.md").read_text(encoding="utf-8"))
     assert len(blocks) >= 9
     printed = ""
-    for language, title, text in blocks:
-        if language == "yaml":
-            (folder / title).write_text(text)
+    for language, text in blocks:
+        if language == "yaml":  # its first line is a comment: the file's name
+            (folder / text.splitlines()[0].removeprefix("# ")).write_text(text)
         elif "xashpc db" not in text:
             printed += run(folder, language, text)
     # What the page says one will see.
@@ -57,5 +57,5 @@ def test_every_block_of_the_tutorial_and_the_notebook_runs(folder):
     cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
     assert "'status': 'ok'" in run(folder, "python", "\n".join(cells))
 
-    for _, _, text in (block for block in blocks if "xashpc db" in block[2]):
+    for _, text in (block for block in blocks if "xashpc db" in block[1]):
         run(folder, "bash", text)
