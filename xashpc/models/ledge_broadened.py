@@ -80,7 +80,10 @@ class LedgeBroadened(Model):
         graph = entrance(inputs[:, : settings.sharp], self, seeds)
         for _ in range(settings.n_layers):
             graph = dense(graph, settings.width, settings.activation, seeds)
-        parts = layers.Reshape((2, n_outputs))(dense(graph, 2 * n_outputs, None, seeds))
+        # All oscillator strength stands somewhere, none is negative and its sum is fixed (2/15 a
+        # hole): a softmax over the channels of both parts.
+        shares = layers.Softmax()(dense(graph, 2 * n_outputs, None, seeds))
+        parts = layers.Reshape((2, n_outputs))(shares)
         return Broadening(
             settings.step_ev, settings.widths, settings.widths_low, settings.widths_high,
             settings.base_ev,

@@ -181,7 +181,7 @@ class Broadening(keras.layers.Layer):
         spectrum = ops.irfft((real, imaginary), self._padded)[:, : self._length]
         low = ops.min(spectrum, axis=1, keepdims=True)
         spread = ops.max(spectrum, axis=1, keepdims=True) - low
-        return (spectrum - low) / ops.maximum(spread, 1e-6)
+        return (spectrum - low) / ops.maximum(spread, 1e-9)
 
     def compute_output_shape(self, parts_shape, widths_shape):
         return (parts_shape[0], parts_shape[-1])
