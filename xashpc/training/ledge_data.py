@@ -170,7 +170,7 @@ def read_ledge(path: Path | str, rows: int | None = None) -> LedgeData:
 
 @dataclass(frozen=True)
 class LedgeSplit:
-    """Rows for training, for choosing the best epoch, and for testing: made before anything else."""
+    """Rows to train on, to choose the best epoch by, and to test on: made before anything."""
 
     train: slice
     validation: slice

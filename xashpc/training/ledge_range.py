@@ -1,4 +1,4 @@
-"""How far outside its training range a network of 2p spectra can be trusted: Lueder 2021, Fig. 9."""
+"""How far beyond its training range a network of 2p spectra holds: Lueder 2021, Fig. 9."""
 
 from __future__ import annotations
 
