@@ -86,7 +86,7 @@ class SequenceParameters(LedgeParameters):
     def __post_init__(self) -> None:
         super().__post_init__()
         if min(self.length, self.channels, self.filters, self.kernel, self.stride) < 1:
-            raise ConfigError(f"length, channels, filters, kernel, stride must be >= 1; found {self}")
+            raise ConfigError(f"lengths, filters, kernel and stride must be >= 1; found {self}")
         if self.padding not in ("valid", "same"):
             raise ConfigError(f"padding must be valid or same; found {self.padding!r}")
 

@@ -22,8 +22,6 @@ class BroadenedParameters(LedgeParameters):
     ----------
     step_ev : float
         Energy between channels: 30 eV in 500 steps (Lueder 2021).
-    sharp : int
-        Leading inputs that the network sees (Dq, Ds, Dt, S1, S2, T).
     widths : (int, int, int)
         Columns of sigma, Gamma1 and Gamma2.
     widths_low, widths_high : three float
@@ -37,7 +35,6 @@ class BroadenedParameters(LedgeParameters):
     width: int = 384
     activation: str = "gelu"
     step_ev: float = 0.06
-    sharp: int = 6
     widths: tuple[int, int, int] = (6, 7, 8)
     widths_low: tuple[float, float, float] = (0.05, 0.3, 0.3)
     widths_high: tuple[float, float, float] = (0.2, 1.0, 1.2)
@@ -53,7 +50,7 @@ class BroadenedParameters(LedgeParameters):
 
 
 class LedgeBroadened(Model):
-    """Dense layers from the Hamiltonian's parameters and T, then the exact broadening.
+    """Dense layers to an L3 and an L2 part, each convolved with the widths that were asked for.
 
     Not of the paper.
     """
@@ -77,13 +74,10 @@ class LedgeBroadened(Model):
                 f"{inputs.shape[1]} columns"
             )
         layers = require("keras.layers", extra="train", purpose=f"the model {self.name}")
-        graph = entrance(inputs[:, : settings.sharp], self, seeds)
+        graph = entrance(inputs, self, seeds)
         for _ in range(settings.n_layers):
             graph = dense(graph, settings.width, settings.activation, seeds)
-        # All oscillator strength stands somewhere, none is negative and its sum is fixed (2/15 a
-        # hole): a softmax over the channels of both parts.
-        shares = layers.Softmax()(dense(graph, 2 * n_outputs, None, seeds))
-        parts = layers.Reshape((2, n_outputs))(shares)
+        parts = layers.Reshape((2, n_outputs))(dense(graph, 2 * n_outputs, None, seeds))
         return Broadening(
             settings.step_ev, settings.widths, settings.widths_low, settings.widths_high,
             settings.base_ev,

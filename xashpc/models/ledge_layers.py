@@ -138,8 +138,7 @@ class Broadening(keras.layers.Layer):
 
     What the model Hamiltonian does last is known exactly (Lueder 2021, eq. 3 and below it):
     intensity below the step is convolved with the Lorentzian of Gamma1, above with that of Gamma2,
-    all of it with the Gaussian. A network that leaves this to the layer has six parameters to
-    learn of nine.
+    all of it with the Gaussian. A network need not learn the shape that widths give to a line.
 
     Parameters
     ----------
@@ -175,13 +174,13 @@ class Broadening(keras.layers.Layer):
         found = low + (high - low) * ops.take(widths, self.columns, axis=1)
         sigma, gamma = found[:, None, :1], found[:, 1:, None] - self.base_ev
         kernel = ops.exp(sigma**2 * self._gaussian + gamma * self._lorentzian)
+        # Of height 1, not of area 1: a lone line keeps its height whatever its width, as the box
+        # normalisation of the targets has it.
+        kernel = kernel / ops.mean(kernel, axis=-1, keepdims=True)
         padded = ops.pad(parts, ((0, 0), (0, 0), (0, self._padded - self._length)))
         real, imaginary = ops.rfft(padded)
         real, imaginary = ops.sum(real * kernel, axis=1), ops.sum(imaginary * kernel, axis=1)
-        spectrum = ops.irfft((real, imaginary), self._padded)[:, : self._length]
-        low = ops.min(spectrum, axis=1, keepdims=True)
-        spread = ops.max(spectrum, axis=1, keepdims=True) - low
-        return (spectrum - low) / ops.maximum(spread, 1e-9)
+        return ops.irfft((real, imaginary), self._padded)[:, : self._length]
 
     def compute_output_shape(self, parts_shape, widths_shape):
         return (parts_shape[0], parts_shape[-1])
