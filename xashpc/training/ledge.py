@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PREDICT_ROWS = 1024
+# Rows between two settings of the learning rate.
+PIECE_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +73,20 @@ def train_ledge(
     model = get_model(options.model, **_with_border(options, data, split))
     network = model.build(x.shape[1:], data.spectra.shape[1], options.seed)
     rows = split.train.stop
-    steps = -(-rows // options.batch_size)
-    network.compile(_optimiser(options, steps), model.hyper_parameters.loss)
+    network.compile(_optimiser(options), model.hyper_parameters.loss)
     epoch = _epoch(network, options, x[split.train], data.spectra[split.train], backend)
+    clock = Clock(options)
     history: dict = {"train_mse": [], "validation_mse": [], "best_epoch": 0}
-    best, best_weights, started = np.inf, network.get_weights(), time.perf_counter()
+    best, best_weights = np.inf, network.get_weights()
     for number in range(options.epochs):
-        loss = epoch(np.random.default_rng([options.seed, number]).permutation(rows))
+        order = np.random.default_rng([options.seed, number]).permutation(rows)
+        losses = []
+        for first in range(0, rows, PIECE_ROWS):
+            network.optimizer.learning_rate = clock.rate(number + first / rows)
+            losses.append(epoch(order[first : first + PIECE_ROWS]))
+            if clock.over:
+                break
+        loss = float(np.mean(losses))
         found = predict_rows(network, x[split.validation])
         error = float(np.mean((found - data.spectra[split.validation]) ** 2))
         if not (np.isfinite(loss) and np.isfinite(error)):
@@ -91,11 +101,12 @@ def train_ledge(
         if progress is not None:
             progress(
                 f"epoch {number + 1}/{options.epochs}: loss {loss:.3e}, validation MSE {error:.3e},"
-                f" {time.perf_counter() - started:.0f} s"
+                f" {clock.seconds:.0f} s"
             )
-        if options.patience and number + 1 - history["best_epoch"] >= options.patience:
+        early = options.patience and number + 1 - history["best_epoch"] >= options.patience
+        if early or clock.over:
             break
-    history["seconds"] = time.perf_counter() - started
+    history["seconds"] = clock.seconds
     network.set_weights(best_weights)
     return LedgeFit(network, model, split, history)
 
@@ -143,13 +154,38 @@ def _with_border(options: LedgeOptions, data: LedgeData, split: LedgeSplit) -> d
     return settings
 
 
-def _optimiser(options: LedgeOptions, steps: int) -> keras.Optimizer:
+class Clock:
+    """The learning rate by the epochs done, or by the time where that is limited."""
+
+    def __init__(self, options: LedgeOptions) -> None:
+        self.options, self._started = options, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since training began."""
+        return time.perf_counter() - self._started
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return self.options.minutes is not None and self.seconds >= 60 * self.options.minutes
+
+    def rate(self, epochs: float) -> float:
+        """Learning rate after so many (parts of) epochs."""
+        options = self.options
+        if options.schedule == "constant":
+            return options.learning_rate
+        done = epochs / options.epochs
+        if options.minutes is not None:
+            done = max(done, self.seconds / (60 * options.minutes))
+        # Loshchilov and Hutter, ICLR 2017.
+        return options.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _optimiser(options: LedgeOptions) -> keras.Optimizer:
     keras = require("keras", extra="train", purpose="training a network")
-    rate = options.learning_rate
-    if options.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps * options.epochs)
     kinds = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
-    return kinds[options.optimiser](rate)
+    return kinds[options.optimiser](options.learning_rate)
 
 
 def _epoch(

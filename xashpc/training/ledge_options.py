@@ -35,6 +35,9 @@ class LedgeOptions:
         The paper does not say.
     optimiser, schedule, learning_rate
         ``adam``, ``cosine`` and 1e-3; the paper's are ``rmsprop`` and ``constant``.
+    minutes : float, optional
+        Training ends by then, the rate falling with the clock if that is faster than with the
+        epochs. Such a run does not repeat exactly.
     patience : int
         Epochs without a better validation error before training ends; 0 never ends it early. The
         weights of the best epoch are kept in any case.
@@ -51,6 +54,7 @@ class LedgeOptions:
     optimiser: str = "adam"
     schedule: str = "cosine"
     learning_rate: float = 1e-3
+    minutes: float | None = None
     patience: int = 0
     seed: int = 0
 
@@ -69,6 +73,8 @@ class LedgeOptions:
                 "validation_share must be within 0..1 and learning_rate above 0; found "
                 f"{self.validation_share} and {self.learning_rate}"
             )
+        if self.minutes is not None and not self.minutes > 0:
+            raise ConfigError(f"minutes must be above 0; found {self.minutes}")
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 raise ConfigError(
