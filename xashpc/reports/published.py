@@ -82,7 +82,7 @@ def class_counts(element: str, edge: str = "K") -> dict[str, int] | None:
 
 LEDGE_SOURCE = "Lueder (2021), tables 2 and 3: sLCNN-7, 80 epochs, 360,000 spectra an ion"
 
-# Lueder 2021, table 3: ion -> validation MSE, MAE; test errors are given as intervals of SE only.
+# Lueder 2021, table 3: ion -> validation MSE, MAE; its test errors are intervals of SE only.
 LUEDER_TABLE_3 = {
     "Ti2+": (1.12e-4, 0.0046), "V2+": (1.02e-4, 0.0046), "Cr2+": (9.13e-5, 0.0043),
     "Mn2+": (3.24e-5, 0.0030), "Fe2+": (5.90e-5, 0.0033), "Co2+": (4.62e-5, 0.0029),
