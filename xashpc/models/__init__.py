@@ -15,6 +15,7 @@ _MODELS = {
     "lce-wide": "xashpc.models.lce:LceWide",
     "ledge-broadened": "xashpc.models.ledge_broadened:LedgeBroadened",
     "ledge-cnn": "xashpc.models.ledge:LedgeCnn",
+    "ledge-compact": "xashpc.models.ledge:LedgeCompact",
     "ledge-dnn": "xashpc.models.ledge:LedgeDnn",
     "ledge-lcnn": "xashpc.models.ledge:LedgeLcnn",
     "ledge-slcnn": "xashpc.models.ledge:LedgeSlcnn",

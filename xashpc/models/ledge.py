@@ -143,6 +143,17 @@ class LedgeDnn(Model):
         return dense(graph, n_outputs, None, seeds)
 
 
+class LedgeCompact(LedgeDnn):
+    """A dense network that trains in minutes on one core: the default of ``xashpc ledge train``.
+
+    Not of the paper: GELU, and four layers of 384. docs/ledge_nets.md has its errors.
+    """
+
+    name = "ledge-compact"
+    recipe = Recipe(schedule="cosine")
+    defaults = LedgeParameters(n_layers=4, width=384, activation="gelu")
+
+
 class LedgeCnn(LedgeDnn):
     """CNN: one set of weights slides over the sequence."""
 

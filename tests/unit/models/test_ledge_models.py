@@ -14,7 +14,8 @@ from xashpc.models.ledge_layers import Broadening, LocallyConnected, PolynomialF
 from xashpc.training.runtime import prepare
 
 SMALL = {"length": 20, "channels": 2, "filters": 3, "kernel": 5, "n_layers": 2}
-NAMES = ("ledge-dnn", "ledge-cnn", "ledge-tcnn", "ledge-lcnn", "ledge-slcnn", "ledge-broadened")
+DENSE = ("ledge-dnn", "ledge-compact", "ledge-broadened")
+NAMES = (*DENSE, "ledge-cnn", "ledge-tcnn", "ledge-lcnn", "ledge-slcnn")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -72,7 +73,7 @@ def test_broadening_of_a_line_is_a_voigt_profile():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_gives_501_channels_and_two_builds_are_equal(name):
     assert name in model_names("regression")
-    settings = {} if name in ("ledge-dnn", "ledge-broadened") else SMALL
+    settings = {} if name in DENSE else SMALL
     model = get_model(name, **settings)
     network, again = (model.build((9,), 501, seed=3) for _ in range(2))
     x = np.random.default_rng(0).uniform(size=(3, 9)).astype("float32")

@@ -173,3 +173,31 @@ def test_an_evaluation_on_another_dataset_is_refused(data, predictor):
     )
     with pytest.raises(ModelError, match="was trained on"):
         evaluate(predictor, other)
+
+
+def test_the_page_shows_scores_beside_the_papers(data, predictor, tmp_path):
+    from xashpc.reports.ledge import write_ledge_report
+    from xashpc.training.ledge_evaluation import read_evaluations, symmetric_case, write_evaluation
+
+    found = evaluate(predictor, data)
+    test = slice(*found["rows"]["test"])
+    case = symmetric_case(predictor, data.parameters[test], data.spectra[test], fold=True)
+    assert case["test"]["mse"] == pytest.approx(found["test"]["mse"])
+    found["variants"] = {"Oh": case}
+    write_evaluation(found, tmp_path)
+    page = write_ledge_report(read_evaluations(tmp_path), tmp_path)
+    html = page.read_text(encoding="utf-8")
+    assert f"{found['test']['mse']:.2e}" in html and "1.76e-05" in html
+    assert html.count("data:image/png;base64,") == 6 and "http" not in html.split("</style>")[1]
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert drawn == {
+        "ledge-intervals", "Ni2--examples", "Ni2--se", "Ni2--channels", "Ni2--misfits",
+        "Ni2--symmetric",
+    }  # fmt: skip
+
+
+def test_a_folder_without_evaluations_is_named(tmp_path):
+    from xashpc.training.ledge_evaluation import read_evaluations
+
+    with pytest.raises(DatasetError, match="no evaluation"):
+        read_evaluations(tmp_path)
