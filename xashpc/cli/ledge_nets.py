@@ -34,8 +34,8 @@ def ledge() -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the network.  [default: "
               "beside the dataset]")  # fmt: skip
 @click.option("--paper", is_flag=True, help="The paper's recipe: sLCNN-7, RMSprop, 80 epochs.")
-@click.option("--model", help="ledge-compact (default), ledge-dnn, ledge-cnn, ledge-tcnn, ledge-lcnn, ledge-slcnn or "
-              "ledge-broadened.")  # fmt: skip
+@click.option("--model", help="ledge-compact, -dnn, -cnn, -tcnn, -lcnn, -slcnn or -broadened.  "
+              "[default: ledge-compact]")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
               help="Hyper-parameter of the model; may be repeated.")  # fmt: skip
 @click.option("--rows", type=int, help="Leading spectra used.  [default: all]")

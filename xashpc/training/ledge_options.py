@@ -34,8 +34,8 @@ class LedgeOptions:
     batch_size : int
         The paper does not say.
     optimiser, schedule, learning_rate
-        ``adam``, ``cosine`` and 2e-3; the paper's are ``rmsprop`` and ``constant``, its rate it does
-        not say.
+        ``adam``, ``cosine`` and 2e-3; the paper's are ``rmsprop`` and ``constant``, and its rate is
+        not said.
     minutes : float, optional
         Training ends by then, the rate falling with the clock if that is faster than with the
         epochs. Such a run does not repeat exactly.

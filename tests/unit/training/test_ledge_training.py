@@ -201,3 +201,28 @@ def test_a_folder_without_evaluations_is_named(tmp_path):
 
     with pytest.raises(DatasetError, match="no evaluation"):
         read_evaluations(tmp_path)
+
+
+def test_the_command_trains_and_predicts(path, tmp_path):
+    from click.testing import CliRunner
+
+    from xashpc.cli.main import cli
+
+    small = ["--set", "width=16", "--set", "n_layers=1", "--set", "entrance=16,16"]
+    done = CliRunner().invoke(
+        cli, ["ledge", "train", str(path), "--out", str(tmp_path), "--epochs", "1",
+              "--test-rows", "200", *small], catch_exceptions=False,
+    )  # fmt: skip
+    assert done.exit_code == 0 and "200 test spectra" in done.output
+    table = tmp_path / "rows.csv"
+    table.write_text(
+        ",".join(NAMES) + "\n0.1,0,0,0.8,0.8,300,0.1,0.5,0.5\n0.1,5,0,0.8,0.8,300,0.1,0.5,0.5\n",
+        encoding="utf-8",
+    )
+    done = CliRunner().invoke(
+        cli, ["ledge", "predict", str(tmp_path / "Ni2+.keras"), str(table),
+              str(tmp_path / "out.npz")], catch_exceptions=False,
+    )  # fmt: skip
+    assert done.exit_code == 0 and "2 spectra, 1 outside" in done.output
+    with np.load(tmp_path / "out.npz") as found:
+        assert found["spectra"].shape == (2, 501) and found["outside"].tolist() == [False, True]
