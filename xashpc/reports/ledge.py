@@ -159,7 +159,7 @@ def _section(evaluation: Evaluation) -> dict[str, Any]:
             f"{evaluation['model']} with {evaluation['n_parameters']:,} weights, trained on rows "
             f"{evaluation['rows']['train'][0]:,} to {evaluation['rows']['train'][1]:,} of "
             f"{evaluation['source']['campaign']} ({options['optimiser']}, "
-            f"{len(history['validation_mse'])} epochs, {history['seconds']:.0f} s), best epoch "
+            f"{len(history['validation_mse'])} epochs, {_effort(history)}), best epoch "
             f"{history['best_epoch']} by {evaluation['rows']['validation'][1] - evaluation['rows']['validation'][0]:,} validation spectra.",  # noqa: E501
             f"{test['n']:,} test spectra: MSE {test['mse']:.2e}, MAE {test['mae']:.4f}, SE median "
             f"{100 * test['se_median']:.2f} %, largest {100 * test['se_max']:.1f} %. The mean "
@@ -168,6 +168,12 @@ def _section(evaluation: Evaluation) -> dict[str, Any]:
         ),
         "pictures": list(_pictures(evaluation, name)),
     }
+
+
+def _effort(history: dict[str, Any]) -> str:
+    seen = history.get("spectra_seen")
+    told = f"{seen:,} spectra seen, " if seen else ""
+    return f"{told}{history.get('cpu_seconds', history['seconds']):.0f} s"
 
 
 def _pictures(evaluation: Evaluation, name: str) -> Iterator[Picture]:

@@ -40,7 +40,8 @@ class LedgeFit:
     model : Model
     split : LedgeSplit
     history : dict
-        ``train_mse`` and ``validation_mse`` of each epoch, ``best_epoch``, ``seconds``.
+        ``train_mse`` and ``validation_mse`` of each epoch, ``best_epoch``, ``seconds`` of wall time,
+        ``cpu_seconds`` and ``spectra_seen``, repeats counted.
     """
 
     network: keras.Model
@@ -77,13 +78,15 @@ def train_ledge(
     epoch = _epoch(network, options, x[split.train], data.spectra[split.train], backend)
     clock = Clock(options)
     history: dict = {"train_mse": [], "validation_mse": [], "best_epoch": 0}
-    best, best_weights = np.inf, network.get_weights()
+    best, best_weights, seen = np.inf, network.get_weights(), 0
     for number in range(options.epochs):
         order = np.random.default_rng([options.seed, number]).permutation(rows)
         losses = []
         for first in range(0, rows, PIECE_ROWS):
             network.optimizer.learning_rate = clock.rate(number + first / rows)
-            losses.append(epoch(order[first : first + PIECE_ROWS]))
+            piece = order[first : first + PIECE_ROWS]
+            losses.append(epoch(piece))
+            seen += len(piece)
             if clock.over:
                 break
         loss = float(np.mean(losses))
@@ -106,7 +109,7 @@ def train_ledge(
         early = options.patience and number + 1 - history["best_epoch"] >= options.patience
         if early or clock.over:
             break
-    history["seconds"] = clock.seconds
+    history |= {"seconds": clock.seconds, "cpu_seconds": clock.cpu_seconds, "spectra_seen": seen}
     network.set_weights(best_weights)
     return LedgeFit(network, model, split, history)
 
@@ -159,11 +162,17 @@ class Clock:
 
     def __init__(self, options: LedgeOptions) -> None:
         self.options, self._started = options, time.perf_counter()
+        self._cpu = time.process_time()
 
     @property
     def seconds(self) -> float:
         """Since training began."""
         return time.perf_counter() - self._started
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of this process since training began."""
+        return time.process_time() - self._cpu
 
     @property
     def over(self) -> bool:
