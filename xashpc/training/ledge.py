@@ -40,7 +40,7 @@ class LedgeFit:
     model : Model
     split : LedgeSplit
     history : dict
-        ``train_mse`` and ``validation_mse`` of each epoch, ``best_epoch``, ``seconds`` of wall time,
+        ``train_mse`` and ``validation_mse`` of each epoch, ``best_epoch``, ``seconds`` (wall),
         ``cpu_seconds`` and ``spectra_seen``, repeats counted.
     """
 
@@ -69,49 +69,80 @@ def train_ledge(
     """
     options = options or LedgeOptions()
     split = split_rows(data.n_rows, options.test_rows, options.validation_share)
-    x = data.box.normalised(data.parameters).astype(np.float32)
-    backend = prepare()
     model = get_model(options.model, **_with_border(options, data, split))
-    network = model.build(x.shape[1:], data.spectra.shape[1], options.seed)
-    rows = split.train.stop
+    prepare()
+    network = model.build((len(data.box.names),), data.spectra.shape[1], options.seed)
     network.compile(_optimiser(options), model.hyper_parameters.loss)
-    epoch = _epoch(network, options, x[split.train], data.spectra[split.train], backend)
-    clock = Clock(options)
-    history: dict = {"train_mse": [], "validation_mse": [], "best_epoch": 0}
-    best, best_weights, seen = np.inf, network.get_weights(), 0
+    run = _Run(network, options, data, split)
     for number in range(options.epochs):
-        order = np.random.default_rng([options.seed, number]).permutation(rows)
-        losses = []
-        for first in range(0, rows, PIECE_ROWS):
-            network.optimizer.learning_rate = clock.rate(number + first / rows)
-            piece = order[first : first + PIECE_ROWS]
-            losses.append(epoch(piece))
-            seen += len(piece)
-            if clock.over:
-                break
-        loss = float(np.mean(losses))
-        found = predict_rows(network, x[split.validation])
-        error = float(np.mean((found - data.spectra[split.validation]) ** 2))
-        if not (np.isfinite(loss) and np.isfinite(error)):
-            raise ModelError(
-                f"{options.model}: the loss is not finite after epoch {number + 1}; lower the "
-                f"learning rate ({options.learning_rate})"
-            )
-        history["train_mse"].append(loss)
-        history["validation_mse"].append(error)
-        if error < best:
-            best, best_weights, history["best_epoch"] = error, network.get_weights(), number + 1
+        run.epoch(number)
         if progress is not None:
-            progress(
-                f"epoch {number + 1}/{options.epochs}: loss {loss:.3e}, validation MSE {error:.3e},"
-                f" {clock.seconds:.0f} s"
-            )
-        early = options.patience and number + 1 - history["best_epoch"] >= options.patience
-        if early or clock.over:
+            progress(run.line())
+        if run.over:
             break
-    history |= {"seconds": clock.seconds, "cpu_seconds": clock.cpu_seconds, "spectra_seen": seen}
-    network.set_weights(best_weights)
-    return LedgeFit(network, model, split, history)
+    return LedgeFit(network, model, split, run.finish())
+
+
+class _Run:
+    """The epochs of one network: what they gave, and the weights of the best."""
+
+    def __init__(
+        self, network: keras.Model, options: LedgeOptions, data: LedgeData, split: LedgeSplit
+    ) -> None:
+        x = data.box.normalised(data.parameters[: split.validation.stop]).astype(np.float32)
+        self.network, self.options, self.rows = network, options, split.train.stop
+        self.validation = x[split.validation], data.spectra[split.validation]
+        self._pass = _epoch(network, options, x[split.train], data.spectra[split.train])
+        self.clock = Clock(options)
+        self.best, self.best_epoch, self.seen = np.inf, 0, 0
+        self.weights = network.get_weights()
+        self.losses: list[float] = []
+        self.errors: list[float] = []
+
+    def epoch(self, number: int) -> None:
+        """One pass over the training rows, or what of it the clock allows."""
+        order = np.random.default_rng([self.options.seed, number]).permutation(self.rows)
+        losses = []
+        for first in range(0, self.rows, PIECE_ROWS):
+            self.network.optimizer.learning_rate = self.clock.rate(number + first / self.rows)
+            piece = order[first : first + PIECE_ROWS]
+            losses.append(self._pass(piece))
+            self.seen += len(piece)
+            if self.clock.over:
+                break
+        x, y = self.validation
+        self.losses.append(float(np.mean(losses)))
+        self.errors.append(float(np.mean((predict_rows(self.network, x) - y) ** 2)))
+        if not np.isfinite([self.losses[-1], self.errors[-1]]).all():
+            raise ModelError(
+                f"{self.options.model}: the loss is not finite after epoch {number + 1}; lower "
+                f"the learning rate ({self.options.learning_rate})"
+            )
+        if self.errors[-1] < self.best:
+            self.best, self.best_epoch = self.errors[-1], number + 1
+            self.weights = self.network.get_weights()
+
+    @property
+    def over(self) -> bool:
+        """Whether time or patience is at its end."""
+        patience = self.options.patience
+        return self.clock.over or bool(patience and len(self.errors) - self.best_epoch >= patience)
+
+    def line(self) -> str:
+        """The last epoch for people."""
+        return (
+            f"epoch {len(self.errors)}/{self.options.epochs}: loss {self.losses[-1]:.3e}, "
+            f"validation MSE {self.errors[-1]:.3e}, {self.clock.seconds:.0f} s"
+        )
+
+    def finish(self) -> dict:
+        """Give the network its best weights; the history."""
+        self.network.set_weights(self.weights)
+        return {
+            "train_mse": self.losses, "validation_mse": self.errors,
+            "best_epoch": self.best_epoch, "seconds": self.clock.seconds,
+            "cpu_seconds": self.clock.cpu_seconds, "spectra_seen": self.seen,
+        }  # fmt: skip
 
 
 def predict_rows(network: keras.Model, x: NDArray) -> NDArray[np.float32]:
@@ -198,11 +229,11 @@ def _optimiser(options: LedgeOptions) -> keras.Optimizer:
 
 
 def _epoch(
-    network: keras.Model, options: LedgeOptions, x: NDArray, y: NDArray, backend: str
+    network: keras.Model, options: LedgeOptions, x: NDArray, y: NDArray
 ) -> Callable[[NDArray], float]:
     """One pass over shuffled rows, as one graph where the backend is TensorFlow."""
     size = options.batch_size
-    if backend != "tensorflow":
+    if prepare() != "tensorflow":
 
         def plain(order: NDArray) -> float:
             fitted = network.fit(
