@@ -10,7 +10,18 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, doctor, engines, farm, importing, results, site, worker
+from xashpc.cli import (
+    campaign,
+    database,
+    doctor,
+    engines,
+    farm,
+    importing,
+    ledge_nets,
+    results,
+    site,
+    worker,
+)
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -58,6 +69,7 @@ for command in (
     farm.estimate,
     farm.farm,
     importing.import_,
+    ledge_nets.ledge,
     results.find,
     results.show,
     results.files,
