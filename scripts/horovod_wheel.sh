@@ -55,7 +55,7 @@ ensure_tools() {
 }
 
 build() {
-    local work
+    # Global: the trap runs after this function has ended.
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     echo "horovod_wheel: building Horovod $horovod for TensorFlow $tensorflow (11-19 minutes);" \

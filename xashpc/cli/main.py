@@ -10,7 +10,18 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, doctor, engines, farm, importing, results, site, worker
+from xashpc.cli import (
+    campaign,
+    database,
+    doctor,
+    engines,
+    farm,
+    importing,
+    results,
+    site,
+    train,
+    worker,
+)
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -62,6 +73,7 @@ for command in (
     results.show,
     results.files,
     site.site,
+    train.train,
     worker.worker,
 ):
     cli.add_command(command)
