@@ -98,7 +98,7 @@ class RowSource:
         """(n_rows,) texts of a column, or None where a dataset has no such column."""
         if any(name not in group for group in self._groups):
             return None
-        return np.concatenate([np.asarray(group[name][:]).astype(str) for group in self._groups])
+        return np.concatenate([_texts(group[name]) for group in self._groups])
 
     def read_chunk(self, chunk: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Inputs and targets of all rows of a chunk.
@@ -147,7 +147,7 @@ class RowSource:
         self.chunk_starts = np.array(starts, dtype=np.int64)
 
     def _encode(self, classes: Sequence[str] | None) -> None:
-        texts = [np.asarray(pair[1][:]).astype(str) for pair in self._arrays]
+        texts = [_texts(pair[1]) for pair in self._arrays]
         found = sorted(set(np.concatenate(texts).tolist()) - {""})
         self.classes = tuple(classes) if classes else tuple(found)
         missing = sorted(set(self.classes) - set(found))
@@ -204,3 +204,7 @@ def _array(group: zarr.Group, path: Path, name: str) -> zarr.Array:
 
 def _is_text(array: zarr.Array) -> bool:
     return np.dtype(array.dtype).kind in "UOT"
+
+
+def _texts(array: zarr.Array) -> NDArray[np.str_]:
+    return np.array(np.asarray(array[:]).tolist(), dtype=str)
