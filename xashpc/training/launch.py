@@ -16,6 +16,7 @@ from typing import Any
 from xashpc.errors import ConfigError, DatasetError, ModelError, XasHpcError
 from xashpc.training import horovod
 from xashpc.training.network_options import LAUNCHERS, TrainingOptions
+from xashpc.training.network_run import open_rows
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ def run_ranks(
     """
     if not horovod.installed():
         horovod.load()  # says what to do
+    open_rows(options)  # what is wrong with the data shows here, once
     directory = Path(options.output).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     for left in directory.glob(".rank*.error.json"):

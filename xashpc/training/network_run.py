@@ -62,11 +62,7 @@ def train_network(
     ranks = current_ranks(options.compression)
     directory = Path(options.output)
     _refuse_overwriting(directory, options, resume, ranks)
-    source = RowSource(
-        options.data, inputs=options.inputs, targets=options.targets,
-        classes=options.classes or None, reader=options.reader, threads=options.feed.threads,
-    )  # fmt: skip
-    split = split_rows(source, options.split)
+    source, split = open_rows(options)
     found = moments(source, split.train, wanted=options.scaling_rows, seed=options.seed)
     model = _model(options, source)
     # From different seeds, so that what makes replicas equal is the broadcast, and that dropout
@@ -78,6 +74,8 @@ def train_network(
         target_mean=found.target_mean if standard else 0.0,
         target_std=found.target_std if standard else 1.0,
     )  # fmt: skip
+    first = json.dumps({"rank": ranks.rank, "sha256": trainer.weights_digest()})
+    logger.info("initial weights %s", first)
     if elastic():
         from xashpc.training.elastic import train_elastic
 
@@ -89,6 +87,15 @@ def train_network(
         _save(directory, options, _final(trainer.network, options, found), card)
     ranks.sum([0.0])  # nobody leaves before the files are there
     return card
+
+
+def open_rows(options: TrainingOptions) -> tuple[RowSource, Split]:
+    """The data of a training and how they are split; nothing but metadata and texts is read."""
+    source = RowSource(
+        options.data, inputs=options.inputs, targets=options.targets,
+        classes=options.classes or None, reader=options.reader, threads=options.feed.threads,
+    )  # fmt: skip
+    return source, split_rows(source, options.split)
 
 
 def _refuse_overwriting(
