@@ -21,9 +21,9 @@ from xashpc.training.network_run import train_network
 pytestmark = [pytest.mark.training, pytest.mark.horovod]
 
 EPOCHS = 6
-# Mean validation loss of one process at the same global batch, over seeds: its spread (standard
-# deviation) was 20 % of the mean in five seeds; three of them are allowed.
-NOISE = 0.6
+# The validation loss of one process at the same global batch had a standard deviation of 13 % of
+# its mean over six seeds. Two runs differ by sqrt(2) of that; three times as much is allowed.
+NOISE = 0.55
 
 
 def _options(table, output, **changes):

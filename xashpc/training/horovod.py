@@ -111,5 +111,38 @@ def run_elastic(
         Plain values of the state: ``state.epoch``, ... ``state.commit()`` keeps all.
     """
     hvd = ranks._hvd
-    state = hvd.elastic.TensorFlowState(variables=[v.value for v in variables()], **progress)
+    state = _elastic_state(hvd, list(variables()), progress)
     return hvd.elastic.run(train)(state)
+
+
+def _elastic_state(hvd: ModuleType, variables: list[Any], progress: dict[str, Any]) -> Any:
+    """What survivors commit, go back to, and give to ranks that join.
+
+    Horovod's own TensorFlowState broadcasts when it is made and not when it is synchronised, so
+    that a rank that joins waits for ever (0.28.1, eager mode).
+    """
+    common = require("horovod.common.elastic", extra="horovod", purpose="elastic training")
+
+    class State(common.ObjectState):
+        def __init__(self) -> None:
+            super().__init__(bcast_object=hvd.broadcast_object, get_rank=hvd.rank, **progress)
+            self._keep()
+
+        def _keep(self) -> None:
+            self._values = [np.array(v.value.numpy()) for v in variables]
+
+        def save(self) -> None:
+            self._keep()
+            super().save()
+
+        def restore(self) -> None:
+            for variable, value in zip(variables, self._values, strict=True):
+                variable.assign(value)
+            super().restore()
+
+        def sync(self) -> None:
+            hvd.broadcast_variables([v.value for v in variables], root_rank=0)
+            self._keep()
+            super().sync()
+
+    return State()

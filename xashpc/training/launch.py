@@ -26,6 +26,8 @@ _END_S = 10.0  # between asking ranks to end and killing them
 # A rank that waits this long for another ends the job: it would wait for ever.
 _STALL_S = "600"
 _LAST_LINES = 12
+# Least and most seconds before ranks are started again on a host where one was lost.
+_COOLDOWN_S = ("5", "60")
 # mpirun gives ranks on other nodes what is named, and nothing else.
 _PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "TF_CPP_MIN_LOG_LEVEL",
               "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS")  # fmt: skip
@@ -65,7 +67,8 @@ def command(
         if discovery is None:
             return [*start, "-H", f"localhost:{ranks}", *program]
         return [*start, "--min-np", str(min_ranks), "--max-np", str(ranks),
-                "--host-discovery-script", str(discovery), *program]  # fmt: skip
+                "--host-discovery-script", str(discovery.resolve()),
+                "--blacklist-cooldown-range", *_COOLDOWN_S, *program]  # fmt: skip
     if discovery is not None:
         raise ConfigError("ranks can come and go with the launcher gloo only")
     program_path = _found("mpirun", "apt-get install openmpi-bin")

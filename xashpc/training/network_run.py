@@ -101,10 +101,13 @@ def open_rows(options: TrainingOptions) -> tuple[RowSource, Split]:
 def _refuse_overwriting(
     directory: Path, options: TrainingOptions, resume: bool, ranks: Ranks
 ) -> None:
+    if elastic():
+        # No word between ranks before the loop: one that joins later would be alone with it.
+        return
     there = [n for n in (CHECKPOINT, f"{options.name}.json") if (directory / n).exists()]
     # All ranks look before the first of them writes.
     ranks.sum([0.0])
-    if there and not resume and not elastic():
+    if there and not resume:
         raise ConfigError(
             f"{directory} holds a training already ({', '.join(there)}). Go on with it "
             "(--resume), or give another output"
