@@ -2,9 +2,10 @@
 
     python benchmarks/feed.py [--rows 200000] [--directory DIR] [--data Ni2+.zarr]
 
-Rows are of the L-edge layout: 501 float32 channels and nine parameters, shuffled, in batches of 1,024.
-With --data the spectra are a campaign's own; else sums of Lorentzians rounded to 16 bits of mantissa,
-which compress much like them.
+Rows are of the L-edge layout: 501 float32 channels and nine parameters, shuffled, in batches of
+1,024.
+With --data the spectra are a campaign's own; else sums of Lorentzians rounded to 16 bits of
+mantissa, which compress much like them.
 """
 
 from __future__ import annotations
@@ -99,8 +100,11 @@ def main() -> None:
         for codec, chunk in plan:
             path = folder / "table.zarr"
             size = written(path, values, arguments.rows, chunk, CODECS[codec])
-            rates = [rate(path, r, arguments.threads, checked=False) for r in ("zarr", "tensorstore")]
-            print(f"| {codec} | {chunk} | {size:.0f} | {rates[0]:,.0f} | {rates[1]:,.0f} |", flush=True)
+            rates = " | ".join(
+                f"{rate(path, reader, arguments.threads, checked=False):,.0f}"
+                for reader in ("zarr", "tensorstore")
+            )
+            print(f"| {codec} | {chunk} | {size:.0f} | {rates} |", flush=True)
             shutil.rmtree(path)
     finally:
         shutil.rmtree(folder)

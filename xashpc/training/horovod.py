@@ -121,7 +121,10 @@ def _elastic_state(hvd: ModuleType, variables: list[Any], progress: dict[str, An
     Horovod's own TensorFlowState broadcasts when it is made and not when it is synchronised, so
     that a rank that joins waits for ever (0.28.1, eager mode).
     """
-    common = require("horovod.common.elastic", extra="horovod", purpose="elastic training")
+    purpose = "elastic training"
+    common = require("horovod.common.elastic", extra="horovod", purpose=purpose)
+    exceptions = require("horovod.common.exceptions", extra="horovod", purpose=purpose)
+    tensorflow = require("tensorflow", extra="train", purpose=purpose)
 
     class State(common.ObjectState):
         def __init__(self) -> None:
@@ -141,7 +144,11 @@ def _elastic_state(hvd: ModuleType, variables: list[Any], progress: dict[str, An
             super().restore()
 
         def sync(self) -> None:
-            hvd.broadcast_variables([v.value for v in variables], root_rank=0)
+            try:
+                hvd.broadcast_variables([v.value for v in variables], root_rank=0)
+            except tensorflow.errors.OpError as error:
+                # Horovod turns these into its own within the training only, not within sync.
+                raise exceptions.HorovodInternalError(error) from error
             self._keep()
             super().sync()
 
