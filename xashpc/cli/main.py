@@ -20,6 +20,7 @@ from xashpc.cli import (
     ledge_nets,
     results,
     site,
+    train,
     worker,
 )
 from xashpc.errors import XasHpcError
@@ -74,6 +75,7 @@ for command in (
     results.show,
     results.files,
     site.site,
+    train.train,
     worker.worker,
 ):
     cli.add_command(command)
