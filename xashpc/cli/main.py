@@ -10,7 +10,18 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, doctor, engines, farm, importing, results, site, worker
+from xashpc.cli import (
+    campaign,
+    compare,
+    database,
+    doctor,
+    engines,
+    farm,
+    importing,
+    results,
+    site,
+    worker,
+)
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -52,6 +63,7 @@ for command in (
     campaign.run,
     campaign.campaigns,
     campaign.refusals,
+    compare.compare_,
     database.db,
     doctor.doctor,
     engines.engines,
