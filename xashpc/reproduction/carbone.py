@@ -127,7 +127,7 @@ def run(root: Path | None, *, quick: bool, say: Callable[[str], None]) -> Reprod
         quick=quick,
         rows=tuple(_rows(evaluation)),
         differences=_differences(evaluation, quick),
-        coverage=_coverage(Counter(sites.label.tolist())),
+        coverage=_coverage(Counter(dataset["label"].values.tolist())),
         numbers=evaluation,
     )
 
