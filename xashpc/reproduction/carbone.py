@@ -152,8 +152,7 @@ def _differences(evaluation: dict[str, Any], quick: bool) -> tuple[str, ...]:
     return (
         "Spectra are FEFF 9.9.1 runs of the OmniXAS authors, not those of the paper (FEFF 9, not "
         "published).",
-        "Labels are the set's (labels_geom.jsonl: coordination number and ChemEnv), the paper's are "
-        "by ChemEnv as well.",
+        "Labels are those of labels_geom.jsonl, by coordination number and ChemEnv.",
         f"The paper trains on ten stratified 90/10 splits for 50 epochs.{shortened}",
         "Grouped folds are ours: sites of one reduced formula look alike, and stratified folds "
         "put them on both sides.",

@@ -185,7 +185,8 @@ def _rows(found: dict[str, Any]):
     yield Row(f"{ION}, dense networks of one and of five layers, 32,000 spectra: MSE",
               f"{shallow:g}, {deep:.1e}", "-",
               "its Fig. 3a; the first is what our mean spectrum has")
-    yield Row("time of a spectrum, ms", "-", f"{found['ms_per_spectrum']:.2f}", "processor time, one thread")
+    yield Row("time of a spectrum, ms", "-", f"{found['ms_per_spectrum']:.2f}",
+              "processor time, one thread")
     checks = found["checks"]
     yield Row("sum rule, largest relative error", "0", f"{checks['sum_rule']:.1e}", "exact poles")
     yield Row("Lanczos against exact poles, of the maximum", "0", f"{checks['solver']:.1e}",
@@ -195,8 +196,8 @@ def _rows(found: dict[str, Any]):
 def _differences(found: dict[str, Any], quick: bool) -> tuple[str, ...]:
     said = (
         "The paper trains a locally connected network of seven layers on 320,000 spectra for 80 "
-        f"epochs; here a ridge fit and a network ({found['network_name']}, {found['epochs']} epochs)"
-        f" learn from {found['n_train']:,} spectra: the scale that its number stands on.",
+        f"epochs; here a ridge fit and a network ({found['network_name']}, {found['epochs']} "
+        f"epochs) learn from {found['n_train']:,} spectra: the scale that its number stands on.",
         "Spectra are normalised from 0 to 1 each (the paper's box normalisation by its name; it "
         "gives no formula).",
         "SE divides by the sum of both spectra over all channels; the paper's printed formula "
