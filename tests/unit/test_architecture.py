@@ -13,6 +13,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "xashpc"
 RANK = {
     "errors": 0,
     "units": 0,
+    "disk": 1,
+    "plugins": 1,
     "extras": 1,
     "spectrum": 2,
     "calculation": 3,

@@ -451,7 +451,7 @@ WORKFLOWS: dict[str, tuple[str | bytes, str]] = {
         "a campaign must be a mapping; found str",
     ),
     "an unknown setting": (workflow("profle: fast"), "unknown campaign setting(s): profle"),
-    "no name": (workflow().replace("        name: small\n", ""), "a campaign needs a name"),
+    "no name": (workflow().replace("        name: small\n", ""), "a campaign needs name"),
     "a name that is a path": (workflow("name: ../../etc"), "use letters, digits and '-'"),
     "a name that is a number": (workflow("name: 7"), "campaign name 7"),
     "neither structures nor imports": (workflow("structures: []"), "needs 'structures'"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import click
 from ruamel.yaml import YAML
 
+from xashpc.disk import write_whole
 from xashpc.errors import ConfigError
 from xashpc.flows.local import ensure_initialised, open_launchpad
 from xashpc.storage import Store, server
@@ -70,11 +72,10 @@ def open_store(settings: Settings) -> Store:
 def _start_embedded(folder: Path, port: int | None) -> tuple[server.ServerInfo, Path]:
     info = server.start(folder, port)
     path = folder.parent / LAUNCHPAD_NAME
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as stream:
-        stream.write("# Embedded database of this folder, written by xashpc; FireWorks reads it.\n")
-        YAML().dump(server.launchpad_settings(info), stream)
-    temporary.replace(path)
+    text = StringIO("# Embedded database of this folder, written by xashpc; FireWorks reads it.\n")
+    text.seek(0, os.SEEK_END)
+    YAML().dump(server.launchpad_settings(info), text)
+    write_whole(path, text.getvalue())
     # So that lpad works at once: it refuses a database that was never reset.
     ensure_initialised(open_launchpad(path))
     return info, path

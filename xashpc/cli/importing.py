@@ -6,12 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from tqdm import tqdm
 
 from xashpc.calculation import Result
 from xashpc.cli.database import Settings, ensure_database
+from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError, SourceError
 from xashpc.importing import import_spectra
 from xashpc.storage import Store
@@ -20,12 +19,7 @@ SHOWN_REFUSALS = 10
 
 
 def _read_spec(path: Path) -> dict:
-    try:
-        spec = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    spec = read_yaml(path)
     if not isinstance(spec, dict):
         raise ConfigError(f"{path} must hold a mapping with a 'kind'")
     return spec

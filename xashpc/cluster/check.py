@@ -17,7 +17,7 @@ from fireworks import fw_config
 from fireworks.user_objects.queue_adapters.common_adapter import CommonAdapter
 
 from xashpc.cluster.formats import memory_megabytes, walltime_seconds
-from xashpc.cluster.site import FW_CONFIG, FWORKER, LAUNCHPAD, QADAPTER, read_yaml
+from xashpc.cluster.site import FW_CONFIG, FWORKER, LAUNCHPAD, QADAPTER, read_mapping
 from xashpc.engines import get_engine
 from xashpc.errors import ConfigError, EngineNotFoundError, MissingExtraError, StoreError
 from xashpc.storage import Store
@@ -72,7 +72,7 @@ def check_site(
     files = {}
     for name in (QADAPTER, FWORKER, LAUNCHPAD, FW_CONFIG):
         try:
-            files[name] = read_yaml(folder / name)
+            files[name] = read_mapping(folder / name)
         except ConfigError as error:
             findings.append(Finding("error", name, str(error)))
     findings += _unknown_keys(files.get(LAUNCHPAD), LAUNCHPAD_KEYS, LAUNCHPAD)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xashpc.cluster.formats import memory_megabytes, walltime_seconds
-from xashpc.cluster.site import QADAPTER, read_yaml
+from xashpc.cluster.site import QADAPTER, read_mapping
 from xashpc.cluster.walltime import DEFAULT_MARGIN_S
 from xashpc.errors import ConfigError
 from xashpc.extras import require
@@ -64,7 +64,7 @@ def job_options(folder: Path) -> dict[str, Any]:
     ConfigError
         If my_qadapter.yaml cannot be read or does not say what is needed.
     """
-    data = read_yaml(folder / QADAPTER)
+    data = read_mapping(folder / QADAPTER)
     kinds = {"SLURM": "slurm", "PBS": "pbspro"}
     if data.get("_fw_q_type") not in kinds or not data.get("walltime"):
         raise ConfigError(f"{folder / QADAPTER} needs _fw_q_type (SLURM or PBS) and walltime")
@@ -130,7 +130,7 @@ def dask_client(
     from distributed import Client, LocalCluster
 
     options = None if folder is None else job_options(folder)
-    slurm = folder is not None and read_yaml(folder / QADAPTER)["_fw_q_type"] == "SLURM"
+    slurm = folder is not None and read_mapping(folder / QADAPTER)["_fw_q_type"] == "SLURM"
     if options is None or shutil.which("sbatch" if slurm else "qsub") is None:
         if options is not None:
             logger.warning("no queue on this machine: Dask works with processes of its own")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from xashpc.cluster.site import FWORKER, QADAPTER, read_yaml
+from xashpc.cluster.site import FWORKER, QADAPTER, read_mapping
 from xashpc.errors import ConfigError, XasHpcError
 
 ASK_TIMEOUT_S = 60
@@ -112,7 +112,7 @@ class Scheduler:
         ConfigError
             If its files do not say.
         """
-        adapter, worker = read_yaml(folder / QADAPTER), read_yaml(folder / FWORKER)
+        adapter, worker = read_mapping(folder / QADAPTER), read_mapping(folder / FWORKER)
         kinds = {"SLURM": "slurm", "PBS": "pbs"}
         if adapter.get("_fw_q_type") not in kinds or not worker.get("name"):
             raise ConfigError(f"{folder} is no site folder: see 'xashpc site check {folder}'")

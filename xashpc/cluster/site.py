@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.resources
-import os
 import re
 from dataclasses import dataclass
 from io import StringIO
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from xashpc.cluster.formats import (
@@ -19,6 +17,7 @@ from xashpc.cluster.formats import (
     memory_megabytes,
     walltime_seconds,
 )
+from xashpc.disk import read_yaml, write_whole
 from xashpc.errors import ConfigError
 
 LAUNCHPAD, FWORKER, QADAPTER, FW_CONFIG = (
@@ -124,7 +123,7 @@ class SiteOptions:
                 raise ConfigError(f"directive {line!r} must begin with {mark.strip()!r}")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_mapping(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping; comments are kept for writing it back.
 
     Raises
@@ -132,12 +131,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     ConfigError
         If it cannot be read or holds something else.
     """
-    try:
-        data = YAML().load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    data = read_yaml(path, comments=True)
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold a mapping; found {type(data).__name__}")
     return data
@@ -270,18 +264,11 @@ def write_site(options: SiteOptions, folder: Path, *, overwrite: bool = False) -
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        _write(folder / name, text, private=name == LAUNCHPAD)
+        # The launchpad file may hold a password and is for its owner alone.
+        write_whole(folder / name, text, mode=0o600 if name == LAUNCHPAD else 0o644)
     return folder
 
 
 def _read_text(path: Path) -> str:
-    read_yaml(path)
+    read_mapping(path)
     return path.read_text(encoding="utf-8")
-
-
-def _write(path: Path, text: str, *, private: bool) -> None:
-    """Complete or absent; the launchpad file may hold a password and is for its owner alone."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.touch(mode=0o600 if private else 0o644)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

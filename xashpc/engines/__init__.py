@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 from xashpc.engines.base import Engine, ExternalEngine, Profile
 from xashpc.errors import ConfigError
+from xashpc.plugins import known, load
 
 # name -> "module:class"; modules load when asked for, so that no engine drags in another's needs.
 _ENGINES = {
@@ -17,12 +17,15 @@ _ENGINES = {
     "quanty": "xashpc.engines.quanty:QuantyEngine",
 }
 
+#: Entry points by which another package brings an engine.
+GROUP = "xashpc.engines"
+
 __all__ = ["Engine", "ExternalEngine", "Profile", "engine_names", "get_engine"]
 
 
 def engine_names() -> tuple[str, ...]:
-    """Names that :func:`get_engine` knows."""
-    return tuple(sorted(_ENGINES))
+    """Names that :func:`get_engine` knows, those of other packages among them."""
+    return tuple(sorted(known(GROUP, _ENGINES)))
 
 
 def get_engine(name: str, config: Mapping[str, Any] | None = None) -> Engine:
@@ -38,10 +41,10 @@ def get_engine(name: str, config: Mapping[str, Any] | None = None) -> Engine:
     ConfigError
         If there is no such engine, or it does not take one of the arguments.
     """
-    if name not in _ENGINES:
-        raise ConfigError(f"no engine {name!r}; there are: {', '.join(engine_names())}")
-    module, attribute = _ENGINES[name].split(":")
-    cls = getattr(importlib.import_module(module), attribute)
+    places = known(GROUP, _ENGINES)
+    if name not in places:
+        raise ConfigError(f"no engine {name!r}; there are: {', '.join(sorted(places))}")
+    cls = load(places[name])
     try:
         return cls(**dict(config or {}))
     except TypeError as error:

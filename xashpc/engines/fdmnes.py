@@ -16,9 +16,9 @@ from xashpc.engines.fdmnes_convolution import broaden
 from xashpc.engines.fdmnes_geometry import is_molecule, molecule_coords
 from xashpc.engines.fdmnes_keywords import JOB_FILE
 from xashpc.engines.fdmnes_profiles import core_hole_width
+from xashpc.engines.site_checks import check_site
 from xashpc.errors import InputError, OutputError, SpectrumError
 from xashpc.spectrum import EnergyGrid, Spectrum
-from xashpc.structures.checks import check_structure
 
 # Edge -> lowest atomic number with an electron in that subshell (FDMNES user's guide, "Edge").
 _EDGES = {
@@ -84,16 +84,7 @@ class FdmnesEngine(ExternalEngine):
             ``"charge"``, ``"no-width"``, or a code of
             :func:`xashpc.structures.checks.check_structure`.
         """
-        if calculation.structure is None:
-            raise InputError("no-structure", "FDMNES needs a structure and a site")
-        self._check_edge(calculation)
-        structure = check_structure(calculation.structure, calculation.absorber)
-        found = structure[calculation.site].specie.symbol
-        if found != calculation.absorber:
-            raise InputError(
-                "absorber-mismatch",
-                f"site {calculation.site} is {found}, expected the absorber {calculation.absorber}",
-            )
+        structure = check_site("FDMNES", calculation, _EDGES, _MAX_Z)
         self._check_atoms(structure)
         self._check_neighbours(structure, calculation)
         settings = calculation.settings
@@ -102,18 +93,6 @@ class FdmnesEngine(ExternalEngine):
             if not is_molecule(structure, settings["geometry"]):
                 raise InputError("charge", "only a molecule can be charged, and this is a crystal")
             fdmnes_deck.valence(calculation.absorber, settings["charge"])
-
-    @staticmethod
-    def _check_edge(calculation: Calculation) -> None:
-        edge, absorber = calculation.edge, calculation.absorber
-        if edge not in _EDGES:
-            raise InputError(
-                "edge-unknown", f"FDMNES has no edge {edge!r}; it has: {', '.join(_EDGES)}"
-            )
-        if not _EDGES[edge] <= Element(absorber).Z <= _MAX_Z:
-            raise InputError(
-                "edge-absent", f"{absorber} has no {edge} edge that FDMNES can calculate"
-            )
 
     @staticmethod
     def _check_atoms(structure: Structure) -> None:

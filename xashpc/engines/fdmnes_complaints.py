@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from xashpc.engines.run_logs import TIMED_OUT, ended_by_signal
 from xashpc.errors import OutputError
 
 
@@ -68,13 +69,8 @@ _SAYINGS = (
 # In the error file only: the log of a run that went on says it too.
 _CHARGE = re.compile(r"(Unit (?:cell|mesh) or molecule charge =.*)")
 
-_TIMED_OUT = re.compile(r"timed out after ([0-9.e+]+) ?s")
-_KILLED = re.compile(r"exited with signal: (\d+)")
 _FORTRAN = re.compile(r"(Fortran runtime error: .*|Program received signal .*|forrtl: .*)")
 _CANNOT_START = re.compile(r"xashpc: cannot start (.*)")
-
-# Signals that somebody else sends: out of memory, a scheduler, an operator (signal(7)).
-_FOREIGN_SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 1: "SIGHUP", 24: "SIGXCPU"}
 
 # The three lines that head every output of FDMNES.
 _BANNER = re.compile(r"^\s*(FDMNES program.*|Date = .*|Time = .*|Error in the indata file :)$")
@@ -93,7 +89,7 @@ def complaint(said: str, out: str, err: str) -> OutputError | None:
     said, out, err : str
         Texts of fdmnes_error.txt, standard output and standard error.
     """
-    if match := _TIMED_OUT.search(err):
+    if match := TIMED_OUT.search(err):
         return OutputError(
             "timeout",
             f"FDMNES was ended after {match.group(1)} s; raise timeout_s, or take smaller radii "
@@ -108,11 +104,8 @@ def complaint(said: str, out: str, err: str) -> OutputError | None:
             return OutputError(saying.code, f"{saying.meaning}: FDMNES says {quoted!r}")
     if match := _CHARGE.search(said):
         return OutputError("charge-refused", f"FDMNES refuses the charge: {match.group(1)!r}")
-    if match := _KILLED.search(err):
-        number = int(match.group(1))
-        if number in _FOREIGN_SIGNALS:
-            return OutputError("killed", f"FDMNES was killed by {_FOREIGN_SIGNALS[number]}")
-        return OutputError("crashed", f"FDMNES crashed: {match.group()}")
+    if (ended := ended_by_signal("FDMNES", err)) is not None:
+        return ended
     if match := _FORTRAN.search(err):
         return OutputError("crashed", f"FDMNES crashed: {match.group(1).strip()!r}")
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from pymatgen.core import Element, Structure
 
 from xashpc.calculation import Calculation
+from xashpc.disk import write_whole
 from xashpc.engines.fdmnes_geometry import is_molecule, molecule_coords
 from xashpc.engines.fdmnes_keywords import JOB_FILE
 from xashpc.engines.fdmnes_profiles import DEFAULT_SCF_WEIGHT, core_hole_width
@@ -140,6 +140,4 @@ def deck(calculation: Calculation, settings: Mapping[str, Any]) -> str:
 def write_deck(calculation: Calculation, directory: Path, settings: Mapping[str, Any]) -> None:
     """Write the input and fdmfile.txt into ``directory``, each whole or not at all."""
     for name, text in ((DECK, deck(calculation, settings)), (JOB_FILE, f"1\n{DECK}\n")):
-        temporary = directory / f"{name}.tmp"
-        temporary.write_text(text)
-        os.replace(temporary, directory / name)
+        write_whole(directory / name, text)

@@ -16,6 +16,7 @@ from xashpc.engines import fdmnes_complaints as complaints
 from xashpc.engines.base import STDERR, STDOUT
 from xashpc.engines.fdmnes_deck import energies
 from xashpc.engines.fdmnes_keywords import asked
+from xashpc.engines.run_logs import last_line, read_text
 from xashpc.errors import OutputError
 
 ERROR_FILE = "fdmnes_error.txt"
@@ -66,13 +67,6 @@ class _Asked:
     energy: NDArray[np.float64]
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except (FileNotFoundError, IsADirectoryError):
-        return ""
-
-
 def _asked(directory: Path) -> _Asked | None:
     try:
         keywords = asked(directory)
@@ -80,13 +74,6 @@ def _asked(directory: Path) -> _Asked | None:
         return _Asked(filout, energies([float(word) for word in keywords["range"]]))
     except (OSError, ValueError, KeyError, IndexError):
         return None
-
-
-def _last_line(*texts: str) -> str:
-    for text in texts:
-        if lines := [line.strip() for line in text.splitlines() if line.strip()]:
-            return lines[-1][:300]
-    return "it wrote no message"
 
 
 def _header(line: str, name: str) -> dict[str, float]:
@@ -121,7 +108,7 @@ def read_columns(path: Path) -> NDArray[np.float64]:
     """
     if not path.is_file():
         raise OutputError("output-missing", f"{path.name} was not written")
-    lines = _text(path).splitlines()
+    lines = read_text(path).splitlines()
     start = next((i for i, line in enumerate(lines) if "<xanes>" in line), None)
     if start is None:
         raise OutputError("output-truncated", f"{path.name} has no line 'Energy <xanes>'")
@@ -183,7 +170,7 @@ def _read_table(directory: Path, wanted: _Asked) -> FdmnesSpectrum:
         raise OutputError(
             "output-truncated", f"{path.name} has {len(table)} points, Range asks for {expected}"
         )
-    header = _header(_text(path).splitlines()[0], path.name)
+    header = _header(read_text(path).splitlines()[0], path.name)
     energy = _from_edge(table[:, 0], header["E_edge"], wanted.energy[0])
     if np.abs(energy - wanted.energy).max() > _ENERGY_TOLERANCE_EV:
         raise OutputError(
@@ -212,17 +199,17 @@ def read_run(directory: Path) -> FdmnesSpectrum:
     """
     wanted = _asked(directory)
     error_file = directory / ERROR_FILE
-    said, out, err = (_text(directory / name) for name in (ERROR_FILE, STDOUT, STDERR))
-    log = "" if wanted is None else _text(directory / f"{wanted.filout}_bav.txt")
+    said, out, err = (read_text(directory / name) for name in (ERROR_FILE, STDOUT, STDERR))
+    log = "" if wanted is None else read_text(directory / f"{wanted.filout}_bav.txt")
     if (complaint := complaints.complaint(said, out, err)) is not None:
         raise complaint
     if error_file.exists():
         reason = complaints.reason(said)
         code = "refused" if reason else "crashed"
-        raise OutputError(code, f"FDMNES stopped: {reason or _last_line(err, out)}")
+        raise OutputError(code, f"FDMNES stopped: {reason or last_line(err, out)}")
     if not log and not out.strip():
         if err.strip():
-            raise OutputError("crashed", f"the program stopped early: {_last_line(err)}")
+            raise OutputError("crashed", f"the program stopped early: {last_line(err)}")
         raise OutputError("output-missing", "FDMNES wrote no log and no spectrum")
     if (unconverged := complaints.unconverged(out, log)) is not None:
         raise OutputError("scf-unconverged", unconverged)
@@ -232,7 +219,7 @@ def read_run(directory: Path) -> FdmnesSpectrum:
         raise OutputError(
             "interrupted",
             f"{wanted.filout}_bav.txt does not end with {FOOTER!r}: the run was cut off after "
-            f"{_last_line(log)!r}",
+            f"{last_line(log)!r}",
         )
     spectrum = _read_table(directory, wanted)
     lowest, highest = float(spectrum.absorption.min()), float(spectrum.absorption.max())

@@ -13,14 +13,12 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
-from pymatgen.core import Element
-
 from xashpc.calculation import Calculation
 from xashpc.engines import feff_deck, feff_output, feff_profiles
 from xashpc.engines.base import STDERR, ExternalEngine, Profile
+from xashpc.engines.site_checks import check_site
 from xashpc.errors import EngineNotFoundError, InputError, MissingExtraError
 from xashpc.spectrum import Spectrum
-from xashpc.structures.checks import check_structure
 
 # Edge -> lowest atomic number with an electron in that subshell (FEFF10 user guide, EDGE).
 _EDGES = {"K": 1, "L1": 3, "L2": 5, "L3": 5, "M1": 11, "M2": 13, "M3": 13, "M4": 21, "M5": 21}
@@ -99,35 +97,14 @@ class FeffEngine(ExternalEngine):
             ``"lone-atom"``, ``"too-many-potentials"``, or a code of
             :func:`xashpc.structures.checks.check_structure`.
         """
-        if calculation.structure is None:
-            raise InputError("no-structure", "FEFF needs a structure and a site")
-        self._check_edge(calculation)
         # Hydrogen that the formula promises is the campaign's question, decided while planning.
-        structure = check_structure(calculation.structure, calculation.absorber)
-        found = structure[calculation.site].specie.symbol
-        if found != calculation.absorber:
-            raise InputError(
-                "absorber-mismatch",
-                f"site {calculation.site} is {found}, expected the absorber {calculation.absorber}",
-            )
+        structure = check_site("FEFF", calculation, _EDGES, _MAX_Z)
         radius = calculation.settings["cluster_radius_angstrom"]
         if not structure.get_neighbors(structure[calculation.site], radius):
             raise InputError(
                 "lone-atom", f"no neighbour within {radius} A: FEFF finds no Norman radius"
             )
         self._check_potentials(calculation)
-
-    @staticmethod
-    def _check_edge(calculation: Calculation) -> None:
-        edge, absorber = calculation.edge, calculation.absorber
-        if edge not in _EDGES:
-            raise InputError(
-                "edge-unknown", f"FEFF has no edge {edge!r}; it has: {', '.join(_EDGES)}"
-            )
-        if not _EDGES[edge] <= Element(absorber).Z <= _MAX_Z:
-            raise InputError(
-                "edge-absent", f"{absorber} has no {edge} edge that FEFF can calculate"
-            )
 
     @staticmethod
     def _check_potentials(calculation: Calculation) -> None:

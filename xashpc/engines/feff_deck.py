@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pymatgen.io.feff.inputs import Atoms, Header, Potential, Tags
 from pymatgen.symmetry.analyzer import SymmetryUndeterminedError
 
 from xashpc.calculation import Calculation
+from xashpc.disk import write_whole
 
 DECK = "feff.inp"
 
@@ -112,6 +112,4 @@ def write_deck(
     calculation: Calculation, directory: Path, settings: Mapping[str, Any]
 ) -> None:
     """Write feff.inp into ``directory``, whole or not at all."""
-    temporary = directory / f"{DECK}.tmp"
-    temporary.write_text(deck(calculation, settings))
-    os.replace(temporary, directory / DECK)
+    write_whole(directory / DECK, deck(calculation, settings))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from xashpc.engines.base import STDERR, STDOUT
+from xashpc.engines.run_logs import TIMED_OUT, ended_by_signal, last_line, read_text
 from xashpc.errors import OutputError, SpectrumError
 from xashpc.spectrum import Spectrum
 
@@ -62,19 +63,7 @@ _COMPLAINTS = (
         "FEFF does not accept the deck",
     ),
 )
-_TIMED_OUT = re.compile(r"timed out after ([0-9.e+]+) ?s")
-_KILLED = re.compile(r"exited with signal: (\d+)")
 _SCF_FAILED = re.compile(r"Convergence not reached; ran out of iterations")
-
-# Signals that somebody else sends: out of memory, a scheduler, an operator (signal(7)).
-_FOREIGN_SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 1: "SIGHUP", 24: "SIGXCPU"}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
 
 
 def read_xmu(path: Path) -> Spectrum:
@@ -93,7 +82,7 @@ def read_xmu(path: Path) -> Spectrum:
     if not path.is_file():
         raise OutputError("output-missing", f"{path.name} was not written")
     rows = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         fields = line.split()
@@ -120,17 +109,10 @@ def read_xmu(path: Path) -> Spectrum:
         raise OutputError("output-corrupt", f"{path.name}: {error}") from error
 
 
-def _last_line(*texts: str) -> str:
-    for text in texts:
-        if lines := [line.strip() for line in text.splitlines() if line.strip()]:
-            return lines[-1][:300]
-    return "it wrote no message"
-
-
 def _complaint(log: str, *others: str) -> OutputError | None:
     """What FEFF itself says went wrong."""
     said = "\n".join((log, *others))
-    if match := _TIMED_OUT.search(said):
+    if match := TIMED_OUT.search(said):
         return OutputError(
             "timeout",
             f"FEFF was ended after {match.group(1)} s; raise timeout_s, or take smaller radii",
@@ -138,12 +120,7 @@ def _complaint(log: str, *others: str) -> OutputError | None:
     for pattern, code, meaning in _COMPLAINTS:
         if match := re.search(pattern, said):
             return OutputError(code, f"{meaning}: FEFF says {match.group()!r}")
-    if match := _KILLED.search(said):
-        number = int(match.group(1))
-        if number in _FOREIGN_SIGNALS:
-            return OutputError("killed", f"FEFF was killed by {_FOREIGN_SIGNALS[number]}")
-        return OutputError("crashed", f"FEFF crashed: {match.group()}")
-    return None
+    return ended_by_signal("FEFF", said)
 
 
 def _scf_failed(directory: Path, log: str) -> str | None:
@@ -153,7 +130,7 @@ def _scf_failed(directory: Path, log: str) -> str | None:
     """
     rows = [
         line.split()
-        for line in _text(directory / SCF_TABLE).splitlines()
+        for line in read_text(directory / SCF_TABLE).splitlines()
         if line.strip() and not line.lstrip().startswith("#")
     ]
     if _SCF_FAILED.search(log) or (rows and rows[-1][-1] == "0"):
@@ -175,19 +152,19 @@ def read_run(directory: Path) -> Spectrum:
         ``"no-initial-state"``, ``"deck-refused"``, ``"timeout"``, ``"killed"``, ``"crashed"``,
         ``"scf-unconverged"``, ``"negative"``, or what :func:`read_xmu` raises.
     """
-    log = _text(directory / SCF_LOG)
-    crash, err, out = (_text(directory / name) for name in (CRASH_FILE, STDERR, STDOUT))
+    log = read_text(directory / SCF_LOG)
+    crash, err, out = (read_text(directory / name) for name in (CRASH_FILE, STDERR, STDOUT))
     if (complaint := _complaint(log, crash, err, out)) is not None:
         raise complaint
     if crash.strip():
-        raise OutputError("crashed", f"FEFF left {CRASH_FILE}: {_last_line(crash)}")
+        raise OutputError("crashed", f"FEFF left {CRASH_FILE}: {last_line(crash)}")
     if (reason := _scf_failed(directory, log)) is not None:
         raise OutputError("scf-unconverged", reason)
     try:
         spectrum = read_xmu(directory / XMU)
     except OutputError as error:
         if error.code == "output-missing" and err.strip():
-            raise OutputError("crashed", f"FEFF stopped early: {_last_line(err)}") from error
+            raise OutputError("crashed", f"FEFF stopped early: {last_line(err)}") from error
         raise
     lowest = float(spectrum.intensity.min())
     if lowest < -NEGATIVE_TOLERANCE:

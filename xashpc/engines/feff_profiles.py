@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from xashpc.engines.base import Profile
+from xashpc.engines.rules import Number, OneOf, Rule, check_against
 from xashpc.errors import ConfigError
 
 # Values that all profiles share, as pymatgen's MPXANESSet.yaml (pymatgen 2026.10) has them.
@@ -84,60 +83,28 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
-class _Number:
-    """A finite number in [low, high]."""
-
-    low: float
-    high: float
-    integer: bool = False
-
-    def check(self, name: str, value: Any) -> None:
-        kinds = int if self.integer else (int, float)
-        wrong_type = isinstance(value, bool) or not isinstance(value, kinds)
-        if wrong_type or not math.isfinite(value) or not self.low <= value <= self.high:
-            kind = "an integer" if self.integer else "a number"
-            raise ConfigError(
-                f"feff setting {name} must be {kind} from {self.low} to {self.high}; "
-                f"found {value!r}"
-            )
-
-
-@dataclass(frozen=True)
-class _OneOf:
-    """One of the listed values, of the same type."""
-
-    values: tuple
-
-    def check(self, name: str, value: Any) -> None:
-        if not any(type(value) is type(known) and value == known for known in self.values):
-            raise ConfigError(
-                f"feff setting {name} must be one of {self.values}; found {value!r}"
-            )
-
-
 # Ranges are FEFF10's own (user guide, cards EXCHANGE, SCF, FMS, XANES, COREHOLE, S02) where it
 # states them; radii stop at 15 A, where a dense oxide passes FEFF's limit of atoms.
-_ALLOWED: Mapping[str, _Number | _OneOf] = MappingProxyType(
+_ALLOWED: Mapping[str, Rule] = MappingProxyType(
     {
-        "cluster_radius_angstrom": _Number(2.0, 15.0),
-        "stoichiometry": _OneOf(("crystal", "cluster")),
-        "core_hole": _OneOf(("FSR", "RPA", "NONE")),
-        "s02": _Number(0.0, 1.0),
-        "exchange_model": _OneOf((0, 1, 2, 3, 5)),
-        "exchange_real_shift_ev": _Number(-50.0, 50.0),
-        "exchange_imaginary_shift_ev": _Number(-5.0, 20.0),
-        "exchange_background_model": _OneOf((0, 1, 2)),
-        "scf_radius_angstrom": _Number(1.0, 15.0),
-        "scf_finite_cluster": _OneOf((False, True)),
-        "scf_max_iterations": _Number(1, 100, integer=True),
-        "scf_mixing": _Number(0.001, 0.9),
-        "scf_mix_iterations": _Number(1, 30, integer=True),
-        "fms_radius_angstrom": _Number(1.0, 15.0),
-        "fms_finite_cluster": _OneOf((False, True)),
-        "xanes_kmax_per_angstrom": _Number(1.0, 8.0),
-        "xanes_kstep_per_angstrom": _Number(0.005, 0.2),
-        "xanes_estep_ev": _Number(0.01, 2.0),
+        "cluster_radius_angstrom": Number(2.0, 15.0),
+        "stoichiometry": OneOf(("crystal", "cluster")),
+        "core_hole": OneOf(("FSR", "RPA", "NONE")),
+        "s02": Number(0.0, 1.0),
+        "exchange_model": OneOf((0, 1, 2, 3, 5)),
+        "exchange_real_shift_ev": Number(-50.0, 50.0),
+        "exchange_imaginary_shift_ev": Number(-5.0, 20.0),
+        "exchange_background_model": OneOf((0, 1, 2)),
+        "scf_radius_angstrom": Number(1.0, 15.0),
+        "scf_finite_cluster": OneOf((False, True)),
+        "scf_max_iterations": Number(1, 100, integer=True),
+        "scf_mixing": Number(0.001, 0.9),
+        "scf_mix_iterations": Number(1, 30, integer=True),
+        "fms_radius_angstrom": Number(1.0, 15.0),
+        "fms_finite_cluster": OneOf((False, True)),
+        "xanes_kmax_per_angstrom": Number(1.0, 8.0),
+        "xanes_kstep_per_angstrom": Number(0.005, 0.2),
+        "xanes_estep_ev": Number(0.01, 2.0),
     }
 )
 
@@ -149,12 +116,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     ------
     ConfigError
     """
-    if unknown := sorted(set(settings) - set(_ALLOWED)):
-        raise ConfigError(f"unknown feff settings: {', '.join(unknown)}")
-    if missing := sorted(set(_ALLOWED) - set(settings)):
-        raise ConfigError(f"feff settings are incomplete; missing: {', '.join(missing)}")
-    for name, rule in _ALLOWED.items():
-        rule.check(name, settings[name])
+    check_against("feff", _ALLOWED, settings)
     cluster = settings["cluster_radius_angstrom"]
     for name in ("scf_radius_angstrom", "fms_radius_angstrom"):
         if settings[name] > cluster:

@@ -11,16 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pymatgen.core import Element
-
 from xashpc.calculation import Calculation
 from xashpc.engines import ocean_input, ocean_output, ocean_profiles
 from xashpc.engines.base import STDERR, STDOUT, ExternalEngine, Profile
 from xashpc.engines.ocean_logs import SUPPORTED_MAJOR
 from xashpc.engines.ocean_pseudopotentials import PseudopotentialFolder
+from xashpc.engines.site_checks import check_site
 from xashpc.errors import EngineNotFoundError, InputError
 from xashpc.spectrum import Spectrum
-from xashpc.structures.checks import check_structure
 
 #: Environment variables that stand in for arguments that are not given.
 EXECUTABLE_VARIABLE = "XASHPC_OCEAN"
@@ -170,16 +168,8 @@ class OceanEngine(ExternalEngine):
         EngineNotFoundError
             If there is no pseudopotential folder at all.
         """
-        if calculation.structure is None:
-            raise InputError("no-structure", "OCEAN needs a structure and a site")
-        _check_edge(calculation.absorber, calculation.edge)
-        structure = check_structure(calculation.structure, calculation.absorber)
-        found = structure[calculation.site].specie.symbol
-        if found != calculation.absorber:
-            raise InputError(
-                "absorber-mismatch",
-                f"site {calculation.site} is {found}, expected the absorber {calculation.absorber}",
-            )
+        _refuse_half_a_pair(calculation.edge)
+        structure = check_site("OCEAN", calculation, _LOWEST_Z, _MAX_Z)
         for symbol in ocean_input.elements_of(structure):
             self.folder.upf(symbol)
         if calculation.settings["opf_program"] == "shirley":
@@ -206,16 +196,10 @@ class OceanEngine(ExternalEngine):
         )
 
 
-def _check_edge(absorber: str, edge: str) -> None:
+def _refuse_half_a_pair(edge: str) -> None:
     if edge in ("L2", "L3", "M2", "M3", "M4", "M5"):
         together = {"L": "L23", "2": "M23", "3": "M23", "4": "M45", "5": "M45"}
         name = together["L" if edge[0] == "L" else edge[1]]
         raise InputError(
             "edge-unknown", f"OCEAN calculates {edge} with its partner: ask for the edge {name!r}"
         )
-    if edge not in _LOWEST_Z:
-        raise InputError(
-            "edge-unknown", f"OCEAN has no edge {edge!r}; it has: {', '.join(_LOWEST_Z)}"
-        )
-    if not _LOWEST_Z[edge] <= Element(absorber).Z <= _MAX_Z:
-        raise InputError("edge-absent", f"{absorber} has no {edge} edge that OCEAN can calculate")

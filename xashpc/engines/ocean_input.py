@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import xraydb
 from pymatgen.core import Element, Lattice, Structure
 
 from xashpc.calculation import Calculation
+from xashpc.disk import write_whole
 from xashpc.engines.ocean_pseudopotentials import PseudopotentialFolder
 from xashpc.units import BOHR_ANGSTROM
 
@@ -243,6 +243,4 @@ def write_inputs(
     photons = photon_files(calculation.absorber, calculation.edge, settings)
     for name, text in photons.items():
         (directory / name).write_text(text)
-    temporary = directory / f"{DECK}.tmp"
-    temporary.write_text(deck(calculation, settings, names, shirley, para_prefix))
-    os.replace(temporary, directory / DECK)
+    write_whole(directory / DECK, deck(calculation, settings, names, shirley, para_prefix))

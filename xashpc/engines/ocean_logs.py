@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from xashpc.engines.base import STDERR, STDOUT
+from xashpc.engines.run_logs import FOREIGN_SIGNALS, read_text
 from xashpc.errors import OutputError
 
 #: Stages as OCEAN's log enters them, in order, with the failure code of each.
@@ -26,9 +27,6 @@ _DONE = re.compile(r"^Ocean is done", re.MULTILINE)
 _TIMED_OUT = re.compile(r"xashpc: timed out after ([0-9.e+]+) s")
 _SIGNALLED = re.compile(r"xashpc: exited with signal: (\d+)|exited on signal (\d+)")
 _STAGE_FAILED = re.compile(r"^(OPF|DFT|PREP|SCREEN|CNBSE) stage failed.*$", re.M | re.I)
-
-# Signals that somebody else sends: out of memory, a scheduler, an operator (signal(7)).
-_FOREIGN_SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 1: "SIGHUP", 24: "SIGXCPU"}
 
 # What OCEAN and pw.x say -> (code, what it means). In order: the first that is found names the
 # failure. Parse errors: Common/parseJSON.pl of OCEAN 3 and, for 3.2.1, provoked runs. A good run
@@ -75,14 +73,6 @@ _COMPLAINTS = (
 )
 
 
-def text_of(path: Path) -> str:
-    """A log's text, empty when it is not there."""
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except (FileNotFoundError, IsADirectoryError):
-        return ""
-
-
 def last_stage(log: str) -> str | None:
     """Name of the last stage that was entered; None while the input is parsed."""
     entered = [name for name in _ENTERED.findall(log) if name in STAGES]
@@ -103,8 +93,8 @@ def complaint(directory: Path) -> OutputError | None:
     ``"dft-failed"``, ``"prep-failed"``, ``"screen-failed"``, ``"cnbse-failed"``,
     ``"wrong-version"``, ``"crashed"``.
     """
-    log, err = text_of(directory / STDOUT), text_of(directory / STDERR)
-    quantum_espresso = "\n".join(text_of(path) for path in dft_logs(directory))
+    log, err = read_text(directory / STDOUT), read_text(directory / STDERR)
+    quantum_espresso = "\n".join(read_text(path) for path in dft_logs(directory))
     where = f"in the {last_stage(log)} stage" if last_stage(log) else "while reading its input"
     if match := _TIMED_OUT.search(err):
         return OutputError(
@@ -133,8 +123,8 @@ def _signalled(said: str, where: str) -> OutputError | None:
     if match is None:
         return None
     number = int(match.group(1) or match.group(2))
-    if number in _FOREIGN_SIGNALS:
-        return OutputError("killed", f"OCEAN was killed {where} by {_FOREIGN_SIGNALS[number]}")
+    if number in FOREIGN_SIGNALS:
+        return OutputError("killed", f"OCEAN was killed {where} by {FOREIGN_SIGNALS[number]}")
     return OutputError("crashed", f"OCEAN crashed {where} with signal {number}")
 
 
@@ -167,4 +157,4 @@ def _last_words(*texts: str) -> str:
 
 def is_done(directory: Path) -> bool:
     """Whether the log has OCEAN's last line."""
-    return bool(_DONE.search(text_of(directory / STDOUT)))
+    return bool(_DONE.search(read_text(directory / STDOUT)))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xashpc.engines.ocean_logs import complaint, is_done, text_of
+from xashpc.engines.ocean_logs import complaint, is_done
+from xashpc.engines.run_logs import read_text
 from xashpc.errors import OutputError, SpectrumError
 from xashpc.spectrum import Spectrum, average
 
@@ -97,7 +98,7 @@ def read_absspct(path: Path) -> Spectrum:
 
 def _table(path: Path) -> np.ndarray:
     rows: list[list[float]] = []
-    for number, line in enumerate(text_of(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         fields = line.split()
         if not fields or fields[0].startswith("#"):
             continue
@@ -203,12 +204,12 @@ def haydock_unconverged(directory: Path) -> str | None:
     A threshold that is not positive means that a fixed number of steps was asked for.
     """
     try:
-        core = json.loads(text_of(directory / FOLDER / "bse.json"))["bse"]["core"]["haydock"]
+        core = json.loads(read_text(directory / FOLDER / "bse.json"))["bse"]["core"]["haydock"]
         limit, threshold = int(core["niter"]), float(core["converge"]["thresh"])
     except (ValueError, KeyError, TypeError):
         return None
     for path in sorted((directory / FOLDER).glob("absspct_*")):
-        match = re.search(r"iter=\s*(\d+)", text_of(path)[:200])
+        match = re.search(r"iter=\s*(\d+)", read_text(path)[:200])
         if match and threshold > 0 and int(match.group(1)) >= limit:
             return f"{path.name}: {limit} Haydock steps without reaching {threshold:g}"
     return None

@@ -10,6 +10,7 @@ import numpy as np
 
 from xashpc.engines.base import STDERR, STDOUT
 from xashpc.engines.quanty_deck import SPECTRA
+from xashpc.engines.run_logs import TIMED_OUT, ended_by_signal, read_text
 from xashpc.errors import OutputError
 
 #: Columns of a printed spectrum: energy, real and imaginary part (Quanty manual, Spectra.Print).
@@ -21,18 +22,7 @@ ENERGY_TOLERANCE_EV = 0.006
 # Broaden works with Fourier transforms; largest seen in good runs: 1e-6).
 NEGATIVE_TOLERANCE = 1e-3
 
-_TIMED_OUT = re.compile(r"timed out after ([0-9.e+]+) ?s")
-_KILLED = re.compile(r"exited with signal: (\d+)")
 _SCRIPT = re.compile(r"^.*(?:job\.lua:\d+:|lua: |\[string .*\]:\d+:).*$", re.MULTILINE)
-# Signals that somebody else sends: out of memory, a scheduler, an operator (signal(7)).
-_FOREIGN_SIGNALS = {9: "SIGKILL", 15: "SIGTERM", 1: "SIGHUP", 24: "SIGXCPU"}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
 
 
 def read_rows(directory: Path, energies: np.ndarray, n_sets: int) -> np.ndarray:
@@ -53,11 +43,11 @@ def read_rows(directory: Path, energies: np.ndarray, n_sets: int) -> np.ndarray:
         ``"timeout"``, ``"killed"``, ``"crashed"``, ``"script-error"``, ``"output-missing"``,
         ``"output-truncated"``, ``"output-corrupt"``, ``"non-finite"`` or ``"negative"``.
     """
-    said = f"{_text(directory / STDERR)}\n{_text(directory / STDOUT)}"
+    said = f"{read_text(directory / STDERR)}\n{read_text(directory / STDOUT)}"
     _complain(said)
     if not (directory / SPECTRA).is_file():
         raise OutputError("output-missing", f"{SPECTRA} was not written; {_last_line(said)}")
-    text = _text(directory / SPECTRA)
+    text = read_text(directory / SPECTRA)
     if not text.rstrip().endswith("# done"):
         ended = text.count("# end of set")
         raise OutputError(
@@ -70,15 +60,12 @@ def read_rows(directory: Path, energies: np.ndarray, n_sets: int) -> np.ndarray:
 
 
 def _complain(said: str) -> None:
-    if match := _TIMED_OUT.search(said):
+    if match := TIMED_OUT.search(said):
         raise OutputError(
             "timeout", f"Quanty was ended after {match[1]} s; raise timeout_s if it needs longer"
         )
-    if match := _KILLED.search(said):
-        number = int(match[1])
-        if number in _FOREIGN_SIGNALS:
-            raise OutputError("killed", f"Quanty was killed by {_FOREIGN_SIGNALS[number]}")
-        raise OutputError("crashed", f"Quanty crashed: {match[0]}")
+    if (ended := ended_by_signal("Quanty", said)) is not None:
+        raise ended
     if match := _SCRIPT.search(said):
         raise OutputError("script-error", f"Quanty stopped in the script: {match[0].strip()[:300]}")
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
-from xashpc.calculation import canonical
 from xashpc.errors import ConfigError
+from xashpc.flows.campaign_config import NamedConfig
 
 HYDROGEN_POLICIES = ("keep", "drop", "refuse")
 
 
 @dataclass(frozen=True)
-class CampaignConfig:
+class CampaignConfig(NamedConfig):
     """What a campaign is asked to do. Unknown keys are refused by :meth:`from_dict`.
 
     Attributes
@@ -76,11 +74,7 @@ class CampaignConfig:
     report: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.replace("-", "").isalnum():
-            raise ConfigError(
-                f"campaign name {self.name!r}: use letters, digits and '-' "
-                "(it names folders and database entries)"
-            )
+        self._check_name()
         for name in ("structures", "imports"):
             entries = getattr(self, name)
             if not isinstance(entries, (list, tuple)) or not all(
@@ -126,35 +120,3 @@ class CampaignConfig:
         for name in ("allow_missing_hydrogen", "report"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"campaign.{name} must be true or false")
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> CampaignConfig:
-        """Build from a mapping as read from YAML.
-
-        Raises
-        ------
-        ConfigError
-            For an unknown key, a missing name or a bad value.
-        """
-        if not isinstance(data, Mapping):
-            raise ConfigError(f"a campaign must be a mapping; found {type(data).__name__}")
-        known = {entry.name for entry in fields(cls)}
-        unknown = sorted(str(key) for key in set(data) - known)
-        if unknown:
-            raise ConfigError(
-                f"unknown campaign setting(s): {', '.join(unknown)}; "
-                f"known: {', '.join(sorted(known))}"
-            )
-        if "name" not in data:
-            raise ConfigError("a campaign needs a name")
-        return cls(**data)
-
-    def to_dict(self) -> dict:
-        """Plain types, for FireWorks specs and the campaign document."""
-        return canonical({entry.name: getattr(self, entry.name) for entry in fields(self)})
-
-    @property
-    def campaign_id(self) -> str:
-        """``<name>-<8 hexadecimal digits>``: equal configurations are one campaign."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

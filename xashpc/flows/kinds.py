@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fireworks import Workflow
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.ledge_config import LedgeConfig
@@ -58,12 +57,7 @@ def read_campaign(path: Path) -> Config:
     ConfigError
         If the file is absent, is not YAML, or has no planning task with a campaign.
     """
-    try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the workflow {path}: {error.strerror}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    data = read_yaml(path, what="the workflow")
     expected = " or ".join(_KINDS)
     try:
         fireworks = data["fws"] if "fws" in data else [data]

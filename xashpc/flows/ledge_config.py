@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from xashpc.calculation import canonical
 from xashpc.engines.multiplet.atomic import parse_ion
 from xashpc.engines.multiplet.sampling import METHODS, check_ranges
 from xashpc.errors import ConfigError, InputError
+from xashpc.flows.campaign_config import NamedConfig
 
 KIND = "ledge"
 #: What the database keeps of each block besides its parameters; spectra are always in the dataset.
@@ -20,7 +18,7 @@ POLARISATIONS = ("isotropic", "z", "xy")
 
 
 @dataclass(frozen=True)
-class LedgeConfig:
+class LedgeConfig(NamedConfig):
     """What a campaign of 2p spectra is asked to do. Unknown keys are refused by :meth:`from_dict`.
 
     Attributes
@@ -55,6 +53,8 @@ class LedgeConfig:
         Chunks that may be READY at once.
     """
 
+    described: ClassVar[str] = "a campaign of model spectra"
+
     name: str
     ions: tuple[str, ...]
     rows: int
@@ -73,11 +73,7 @@ class LedgeConfig:
     max_ready: int = 200
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.replace("-", "").isalnum():
-            raise ConfigError(
-                f"campaign name {self.name!r}: use letters, digits and '-' "
-                "(it names folders and database entries)"
-            )
+        self._check_name()
         self._check_ions()
         self._check_numbers()
         for name, known in (
@@ -123,38 +119,6 @@ class LedgeConfig:
             raise ConfigError(
                 f"campaign.mantissa_bits is at most 23, a float32's; found {self.mantissa_bits}"
             )
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> LedgeConfig:
-        """Build from a mapping as read from YAML.
-
-        Raises
-        ------
-        ConfigError
-            For an unknown key, a missing one or a bad value.
-        """
-        if not isinstance(data, Mapping):
-            raise ConfigError(f"a campaign must be a mapping; found {type(data).__name__}")
-        known = {entry.name for entry in fields(cls)}
-        unknown = sorted(str(key) for key in set(data) - known)
-        if unknown:
-            raise ConfigError(
-                f"unknown campaign setting(s): {', '.join(unknown)}; "
-                f"known: {', '.join(sorted(known))}"
-            )
-        if missing := [name for name in ("name", "ions", "rows") if name not in data]:
-            raise ConfigError(f"a campaign of model spectra needs {', '.join(missing)}")
-        return cls(**data)
-
-    def to_dict(self) -> dict:
-        """Plain types, for FireWorks specs and the campaign document."""
-        return canonical({entry.name: getattr(self, entry.name) for entry in fields(self)})
-
-    @property
-    def campaign_id(self) -> str:
-        """``<name>-<8 hexadecimal digits>``: equal configurations are one campaign."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def block_starts(self) -> list[int]:
         """First row of each block of an ion."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from xashpc.disk import write_json
 from xashpc.errors import StoreError
 from xashpc.flows.ledge_blocks import (
     block_key,
@@ -109,7 +108,7 @@ def finish_ledge(store: Store, config: LedgeConfig, directory: Path) -> dict:
         "dataset_bytes": n_bytes,
         "datasets": [table_path(directory, ion).name for ion in config.ions],
     }
-    _write(directory / SUMMARY, summary)
+    write_json(directory / SUMMARY, summary)
     store.update_campaign(config.campaign_id, stage="done", finished_at=datetime.now(UTC))
     return summary
 
@@ -117,10 +116,3 @@ def finish_ledge(store: Store, config: LedgeConfig, directory: Path) -> dict:
 def _same(table: SpectraTable, first: int, wanted: int) -> bool:
     spectra = table.spectra(first)
     return spectra is not None and checksum(spectra) == wanted
-
-
-def _write(path: Path, data: object) -> None:
-    """Complete or absent: written beside, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    temporary.replace(path)

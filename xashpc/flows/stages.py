@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from xashpc import __version__
 from xashpc.calculation import Result
+from xashpc.disk import write_json
 from xashpc.errors import StoreError
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.planning import plan_campaign
@@ -34,14 +33,6 @@ def open_campaign(store: Store, campaign_id: str) -> CampaignConfig:
         If this campaign was never planned in this database.
     """
     return CampaignConfig.from_dict(store.campaign(campaign_id)["config"])
-
-
-def _write_json(path: Path, data: object) -> None:
-    """Complete or absent: written beside, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(data, indent=1, sort_keys=True), encoding="utf-8")
-    temporary.replace(path)
 
 
 def plan_stage(
@@ -96,7 +87,7 @@ def process_stage(store: Store, config: CampaignConfig, directory: Path) -> dict
         options=ProcessingOptions.from_dict(config.processing),
     )
     rows = [{**asdict(summary), "path": str(summary.path)} for summary in summaries]
-    _write_json(directory / "processing.json", rows)
+    write_json(directory / "processing.json", rows, sort_keys=True)
     return {f"{row['element']}-{row['edge']}": row["n_rows"] for row in rows}
 
 
@@ -111,7 +102,7 @@ def train_stage(store: Store, config: CampaignConfig, directory: Path) -> dict:
     for path in sorted(directory.glob("*.zarr")):
         dataset = open_dataset(path)
         evaluation = evaluate_lce(dataset, options)
-        _write_json(directory / f"{path.stem}.evaluation.json", evaluation)
+        write_json(directory / f"{path.stem}.evaluation.json", evaluation, sort_keys=True)
         if evaluation["skipped"] is None:
             train_lce(dataset, options, directory / "models" / path.stem)
         summary[path.stem] = evaluation["skipped"] or "evaluated"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from xashpc.errors import ConfigError
 from xashpc.models.base import HyperParameters, Model, Recipe
+from xashpc.plugins import known, load
 
 # name -> "module:class"; Keras loads when a model is built, not here.
 _MODELS = {
@@ -20,12 +20,16 @@ _MODELS = {
     "xanesnet-log": "xashpc.models.xanesnet:XanesnetLog",
 }
 
+#: Entry points by which another package brings a model.
+GROUP = "xashpc.models"
+
 __all__ = ["HyperParameters", "Model", "Recipe", "get_model", "model_names"]
 
 
 def model_names(task: str | None = None) -> tuple[str, ...]:
     """Names that :func:`get_model` knows; with ``task``, of classifiers or regressions only."""
-    return tuple(name for name in sorted(_MODELS) if task in (None, _class_of(name).task))
+    names = sorted(known(GROUP, _MODELS))
+    return tuple(name for name in names if task in (None, _class_of(name).task))
 
 
 def get_model(name: str, **settings: Any) -> Model:
@@ -41,11 +45,10 @@ def get_model(name: str, **settings: Any) -> Model:
     ConfigError
         If there is no such model or no such setting.
     """
-    if name not in _MODELS:
+    if name not in known(GROUP, _MODELS):
         raise ConfigError(f"no model {name!r}; there are: {', '.join(model_names())}")
     return _class_of(name)(**settings)
 
 
 def _class_of(name: str) -> type[Model]:
-    module, attribute = _MODELS[name].split(":")
-    return getattr(importlib.import_module(module), attribute)
+    return load(known(GROUP, _MODELS)[name])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from xashpc.engines.fdmnes_convolution import arctangent_width
 from xashpc.errors import ConfigError, SpectrumError
 
 
@@ -14,8 +15,7 @@ from xashpc.errors import ConfigError, SpectrumError
 class ArctangentWidth:
     """Full width at half maximum as a function of energy.
 
-    Gamma(E) = Gamma_hole + Gamma_max (1/2 + arctan(pi/3 Gamma_max / E_larg (e - 1/e^2)) / pi)
-    with e = (E - E_F) / E_cent, and Gamma_hole below E_F.
+    Gamma(E) = Gamma_hole + :func:`~xashpc.engines.fdmnes_convolution.arctangent_width`.
 
     Attributes
     ----------
@@ -48,12 +48,13 @@ class ArctangentWidth:
 
     def at(self, energy: ArrayLike) -> NDArray[np.float64]:
         """Widths at ``energy``, both in eV."""
-        relative = (np.asarray(energy, dtype=np.float64) - self.fermi_ev) / self.centre_ev
-        above = relative > 0
-        e = np.where(above, relative, 1.0)
-        slope = np.pi / 3 * self.max_ev / self.slope_ev
-        share = 0.5 + np.arctan(slope * (e - 1.0 / e**2)) / np.pi
-        return self.hole_ev + self.max_ev * np.where(above, share, 0.0)
+        return self.hole_ev + arctangent_width(
+            energy,
+            self.fermi_ev,
+            gamma_max_ev=self.max_ev,
+            centre_ev=self.centre_ev,
+            width_ev=self.slope_ev,
+        )
 
 
 def broaden(

@@ -7,13 +7,13 @@ nothing but the run directory carries state between attempts.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from xashpc.calculation import Repair
+from xashpc.disk import write_json
 
 ATTEMPT_FILE = "attempt.json"
 
@@ -65,9 +65,7 @@ class Attempt:
 
     def write(self, directory: Path) -> None:
         """Write whole or not at all."""
-        temporary = directory / f"{ATTEMPT_FILE}.tmp"
-        temporary.write_text(json.dumps(asdict(self)))
-        os.replace(temporary, directory / ATTEMPT_FILE)
+        write_json(directory / ATTEMPT_FILE, asdict(self), indent=None)
 
     @classmethod
     def read(cls, directory: str | Path) -> Attempt:

@@ -13,26 +13,31 @@ from custodian.custodian import Custodian, CustodianError
 from xashpc.calculation import Calculation, Outcome, Result
 from xashpc.engines import ExternalEngine
 from xashpc.errors import InputError, OutputError
+from xashpc.plugins import known, load
 from xashpc.recovery.attempt import Attempt
-from xashpc.recovery.fdmnes import FDMNES_HANDLERS
-from xashpc.recovery.feff import FEFF_HANDLERS
 from xashpc.recovery.handlers import FailureHandler
 from xashpc.recovery.job import EngineJob
-from xashpc.recovery.ocean import OCEAN_HANDLERS
-from xashpc.recovery.quanty import QUANTY_HANDLERS
 from xashpc.spectrum import Spectrum
 
 logger = logging.getLogger(__name__)
 
-_HANDLERS: dict[str, tuple[type[FailureHandler], ...]] = {
-    "fdmnes": FDMNES_HANDLERS,
-    "feff": FEFF_HANDLERS,
-    "ocean": OCEAN_HANDLERS,
-    "quanty": QUANTY_HANDLERS,
+# engine -> "module:tuple of handler classes, in custodian's order".
+_HANDLERS = {
+    "fdmnes": "xashpc.recovery.fdmnes:FDMNES_HANDLERS",
+    "feff": "xashpc.recovery.feff:FEFF_HANDLERS",
+    "ocean": "xashpc.recovery.ocean:OCEAN_HANDLERS",
+    "quanty": "xashpc.recovery.quanty:QUANTY_HANDLERS",
 }
+#: Entry points by which another package brings the handlers of its engine.
+GROUP = "xashpc.handlers"
 
 # A kept file larger than this is a log gone wild; its end tells more than its beginning.
 _MAX_FILE_BYTES = 4_000_000
+
+
+def _handlers(engine: str) -> tuple[type[FailureHandler], ...]:
+    places = known(GROUP, _HANDLERS)
+    return load(places[engine]) if engine in places else ()
 
 
 def run_calculation(
@@ -94,7 +99,7 @@ def run_attempts(
     """Run and repair in ``directory``; what is there afterwards is the last attempt."""
     Attempt(calculation.to_dict(), dict(calculation.settings)).write(directory)
     job = EngineJob.of(engine, timeout_s)
-    handlers = [handler(max_attempts) for handler in _HANDLERS.get(engine.name, ())]
+    handlers = [handler(max_attempts) for handler in _handlers(engine.name)]
     custodian = Custodian(
         handlers,
         [job],

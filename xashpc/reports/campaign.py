@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 import pandas as pd
 
+from xashpc.disk import write_whole
 from xashpc.reports.citations import Citation, campaign_citations
 from xashpc.reports.page import page_context
 
@@ -195,17 +195,7 @@ def write_report(report: CampaignReport, path: str | Path) -> Path:
     )
     html = environment.get_template("campaign.html.j2").render(context)
     for picture in context["pictures"]:
-        _write(path.parent / "figures" / f"{picture.name}.png", picture.png)
-    _write(path, html.encode("utf-8"))
+        write_whole(path.parent / "figures" / f"{picture.name}.png", picture.png)
+    write_whole(path, html)
     logger.info("report written to %s", path)
     return path
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

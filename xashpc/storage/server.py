@@ -25,6 +25,7 @@ from typing import IO, Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from xashpc.disk import write_json
 from xashpc.errors import ConfigError, MissingExtraError, StoreError, StoreUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -199,9 +200,7 @@ def _read_state(directory: Path) -> dict[str, Any]:
 
 
 def _write_state(directory: Path, state: dict[str, Any]) -> None:
-    temporary = directory / f".{STATE_FILE}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(state), encoding="utf-8")
-    temporary.replace(directory / STATE_FILE)
+    write_json(directory / STATE_FILE, state, indent=None)
 
 
 def _info(directory: Path) -> ServerInfo | None:

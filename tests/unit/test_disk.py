@@ -1,0 +1,43 @@
+"""Files are written whole or not at all, and YAML that cannot be read is named."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from xashpc.disk import read_yaml, write_json, write_whole
+from xashpc.errors import ConfigError
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "state.json"
+    write_json(path, {"a": 1})
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(path, {"a": 2})
+    assert os.listdir(tmp_path) == ["state.json"] and '"a": 1' in path.read_text()
+
+
+def test_a_private_file_is_never_readable_by_others(tmp_path):
+    path = tmp_path / "new" / "secret.yaml"
+    write_whole(path, "password: x", mode=0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("text", ["a: [1", "a: !!python/object:os.system x", "\udcff"])
+def test_yaml_that_cannot_be_read_is_named_and_runs_nothing(tmp_path, text):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigError, match=r"x\.yaml is not valid YAML"):
+        read_yaml(path)
+
+
+def test_a_missing_file_says_what_it_should_have_been(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the workflow .*gone\.yaml: No such file"):
+        read_yaml(tmp_path / "gone.yaml", what="the workflow")

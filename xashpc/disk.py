@@ -1,0 +1,64 @@
+"""Files written whole or not at all, and YAML read with errors that name the file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from xashpc.errors import ConfigError
+
+
+def write_whole(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
+    """Write beside ``path``, then rename: a reader sees the old file or the new one.
+
+    Parameters
+    ----------
+    data
+        Text is written as UTF-8.
+    mode
+        Permissions, which the process's umask narrows.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.touch(mode=mode)
+        temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any, **options: Any) -> None:
+    """:func:`write_whole` of ``data``; ``options`` go to :func:`json.dumps`."""
+    write_whole(path, json.dumps(data, **{"indent": 1, **options}))
+
+
+def read_yaml(path: Path, *, what: str = "", comments: bool = False) -> Any:
+    """What a YAML file holds, read without running anything.
+
+    Parameters
+    ----------
+    what
+        What the file is, for the error ("the workflow").
+    comments
+        Keep comments and layout, for writing the file back.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or is not YAML.
+    """
+    yaml = YAML() if comments else YAML(typ="safe", pure=True)
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        named = f"{what} {path}".strip()
+        raise ConfigError(f"cannot read {named}: {error.strerror}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
