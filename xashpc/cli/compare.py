@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -14,6 +12,7 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from xashpc.disk import write_json
 from xashpc.errors import ConfigError, EngineError
 from xashpc.flows.comparison import (
     TIMEOUT_S,
@@ -183,6 +182,4 @@ def _write_json(
         "failed": gathered.failed,
         **comparison.to_dict(),
     }
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_json(path, document)

@@ -68,8 +68,8 @@ def engine_list(names: str) -> list[str]:
             raise ConfigError(f"no engine {name!r}; there are: {', '.join(engine_names())}")
         if name not in RUN_FILES:
             raise ConfigError(
-                f"engine {name!r} takes crystal-field parameters, not a structure; expected some "
-                f"of: {', '.join(RUN_FILES)}"
+                f"engine {name!r} takes crystal-field parameters, or what it leaves is not known; "
+                f"expected some of: {', '.join(RUN_FILES)}"
             )
     return wanted
 

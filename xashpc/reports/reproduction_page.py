@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from xashpc.disk import write_whole
 from xashpc.reports.tables import Column, Table
 
 _COLUMNS = (Column("Quantity"), Column("Paper", "numeric"), Column("Ours", "numeric"),
@@ -42,11 +42,5 @@ def write_reproduction(found: Mapping[str, Any], path: Path) -> Path:
         coverage=found["coverage"],
         cost=f"{found['wall_s']:.0f} s, {found['cpu_s']:.0f} s of processor time.",
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(html.encode("utf-8"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, html)
     return path

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from xashpc.disk import write_json
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,5 @@ class Reproduction:
 
     def write_json(self, path: Path) -> Path:
         """Write all of it; complete or absent."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_json(path, self.to_dict())
         return path
