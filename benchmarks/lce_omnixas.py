@@ -14,105 +14,24 @@ import argparse
 import json
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import xarray
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from pymatgen.core import Composition
 
-from xashpc.processing.duplicates import DUPLICATE_THRESHOLD, duplicate_of
-from xashpc.processing.grids import choose_grid, covering
-from xashpc.processing.ragged import RaggedSpectra
-from xashpc.processing.splines import interpolate
 from xashpc.reports.evaluation_plots import (
     confusion_matrices,
     f1_bars,
     pca_panels,
     robustness_curves,
 )
+from xashpc.reports.published import macro_f1
+from xashpc.reproduction.carbone import CuSites, make_dataset, read_cu_sites
 from xashpc.training.lce import LceOptions, evaluate_lce
 
-# Carbone et al., Phys. Rev. Materials 3, 033604 (2019), Table II, Cu: full, pre-edge.
-PAPER = {("mlp", "full"): 0.86, ("cnn", "full"): 0.86,
-         ("mlp", "pre-edge"): 0.50, ("cnn", "pre-edge"): 0.64}
-LABELS = {"T:4": "T4", "S:5": "S5", "O:6": "O6"}
-# Wider than the paper's 49.5 eV: 1 eV steps over what nearly all of the spectra cover.
-WIDE_STEP_EV, WIDE_POINTS = 1.0, 135
 NETS = ["lce-mlp", "lce-cnn"]
 
 
-@dataclass(frozen=True, eq=False)
-class Sites:
-    """Cu sites with a label of the three classes."""
-
-    energy: NDArray[np.float64]
-    intensity: NDArray[np.float64]
-    label: NDArray[np.str_]
-    formula: NDArray[np.str_]
-    material: NDArray[np.str_]
-    key: NDArray[np.str_]
-
-
-def read_sites(folder: Path) -> Sites:
-    """The T4, S5 and O6 sites with a spectrum, in the order of their keys."""
-    labels = {}
-    with (folder / "labels_geom.jsonl").open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            labels[row["mp"], row["site"]] = LABELS.get(row["label"])
-    with np.load(folder / "cu_k_feff99.npz", allow_pickle=False) as arrays:
-        data = {name: arrays[name] for name in ("energy", "mu", "mp_id", "site", "formula")}
-    number = np.array([int(name.split("_")[0]) for name in data["site"]])
-    label = [labels.get((m, int(n))) for m, n in zip(data["mp_id"], number, strict=True)]
-    rows = np.array([row for row, name in enumerate(label) if name])
-    key = np.array([f"{data['mp_id'][row]}-{number[row]:03d}" for row in rows])
-    order = np.argsort(key)
-    rows, key = rows[order], key[order]
-    return Sites(
-        energy=data["energy"][rows].astype(float),
-        intensity=data["mu"][rows].astype(float),
-        label=np.array([label[row] for row in rows]),
-        formula=np.array([
-            Composition(str(data["formula"][row]).replace(" ", "")).reduced_formula for row in rows
-        ]),
-        material=data["mp_id"][rows],
-        key=key,
-    )
-
-
-def make_dataset(sites: Sites, *, wide: bool = False, unique: bool = False) -> xarray.Dataset:
-    """The sites on one grid, scaled to maximum 1, as the processing stage would give them."""
-    first, last = sites.energy[:, 0], sites.energy[:, -1]
-    size = dict(step_ev=WIDE_STEP_EV, size=WIDE_POINTS) if wide else {}
-    grid = choose_grid(first, last, **size)
-    rows = np.flatnonzero(covering(first, last, grid))
-    pairs = [(sites.energy[row], sites.intensity[row]) for row in rows]
-    intensity = interpolate(RaggedSpectra.from_pairs(pairs), grid)
-    intensity /= intensity.max(axis=1, keepdims=True)
-    keep = np.ones(rows.size, bool)
-    if unique:
-        owner = duplicate_of(intensity, DUPLICATE_THRESHOLD)
-        keep = owner < 0
-        twins = np.flatnonzero(~keep)
-        crossed = sites.label[rows[twins]] != sites.label[rows[owner[twins]]]
-        print(f"near-duplicates removed: {twins.size}, of which {crossed.sum()} had another label")
-    rows, intensity = rows[keep], intensity[keep]
-    return xarray.Dataset(
-        {
-            "intensity": (("spectrum", "energy"), intensity.astype(np.float32)),
-            "label": ("spectrum", sites.label[rows]),
-            "formula": ("spectrum", sites.formula[rows]),
-            "material": ("spectrum", sites.material[rows]),
-        },
-        {"energy": grid.energy, "key": ("spectrum", sites.key[rows])},
-        {"element": "Cu", "edge": "K"},
-    )
-
-
-def stages(sites: Sites, common: dict) -> dict[str, list[tuple[str, dict, dict]]]:
+def stages(sites: CuSites, common: dict) -> dict[str, list[tuple[str, dict, dict]]]:
     """name -> evaluations: (data set, arguments of ``make_dataset``, options)."""
     both, full = ["stratified", "grouped"], {**common, "regions": ["full"], "robustness": False}
     grouped = {**full, "protocols": ["grouped"]}
@@ -141,7 +60,7 @@ def stages(sites: Sites, common: dict) -> dict[str, list[tuple[str, dict, dict]]
     }
 
 
-def run(sites: Sites, chosen: dict, out: Path) -> dict[str, list[dict]]:
+def run(sites: CuSites, chosen: dict, out: Path) -> dict[str, list[dict]]:
     """Evaluate the stages that ``out`` does not hold yet, saving after each."""
     done = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     for name, evaluations in chosen.items():
@@ -174,7 +93,9 @@ def print_rows(done: dict[str, list[dict]]) -> None:
                 folds = f"{row['n_folds']} {row['protocol']}"
                 folds += f" ({row['group_by']})" if row["group_by"] else ""
                 comparable = row["augmentation"] == "shift" and "wide" not in one["data_set"]
-                paper = PAPER.get((row["model"], row["region"])) if comparable else None
+                model = row["model"].removeprefix("lce-")
+                score = macro_f1("Cu", model, row["region"]) if comparable else None
+                paper = f"{score.mean:.2f}" if score else None
                 print(
                     f"| {one['data_set']} | {one['n_spectra']} | {row['model']} "
                     f"| {row['region']} | {folds} | {row['augmentation']} "
@@ -217,7 +138,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    sites = read_sites(arguments.data)
+    sites = read_cu_sites(arguments.data)
     print(f"{len(sites.label)} sites, {len(set(sites.formula))} formulas, "
           f"{len(set(sites.material))} materials")
     common = {"n_folds": arguments.folds, "epochs": arguments.epochs, "seed": arguments.seed}

@@ -19,9 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.model_selection import StratifiedKFold
 
-from xashpc.spectrum import Spectrum
-from xashpc.structures.oxygen import label_oxygens
-from xashpc.structures.snapshots import read_snapshots
+from xashpc.reproduction.li import PROTOCOLS, SNAPSHOTS, read_oxygens
 from xashpc.training.loop import Schedule
 from xashpc.training.oxygen import (
     CLASSIFIER_EXAMPLES,
@@ -32,19 +30,15 @@ from xashpc.training.oxygen import (
     classify_parts,
     classify_snapshots,
     fit_oxygen,
-    leaking_parts,
     mixtures,
     regress_parts,
     regress_snapshots,
     regressor_trainer,
     ridge_baseline,
     ridge_regression,
-    split_first_parts,
 )
 from xashpc.training.oxygen_data import OxygenSpectra, class_counts
 
-SNAPSHOTS = {"0K": "POSCAR_0k", "15ps": "POSCAR_15ps"}
-PROTOCOLS = {"leaking": leaking_parts, "split first": split_first_parts}
 # As Li et al. 2019, Fig. 3(b), number of examples, and Fig. 3(a), nodes of the two hidden layers.
 SIZES = (250, 500, 1000, 2000, 5000)
 NODES = ((4, 2), (5, 3), (6, 4), (8, 6), (16, 14))
@@ -55,17 +49,6 @@ SHORT = Schedule(epochs=150, batch_size=32, learning_rate=0.01)
 CANDIDATES = (((8, 6), 0.1, 0.01), ((8, 6), 0.03, 0.01), ((8, 6), 0.01, 0.01),
               ((64,), 0.03, 0.003), ((64,), 0.01, 0.003))
 CHOICE_EPOCHS, CHOICE_EXAMPLES = 40, 1000
-
-
-def read_data(folder: Path) -> OxygenSpectra:
-    """Both snapshots; column i of a data file is the i-th oxygen of its POSCAR."""
-    parts = []
-    for name, poscar in SNAPSHOTS.items():
-        table = np.loadtxt(folder / f"{name}_Combo_O_all.dat")
-        (snapshot,) = read_snapshots(folder / poscar)
-        spectra = [Spectrum(table[:, 0], column, "arbitrary") for column in table[:, 1:].T]
-        parts.append(OxygenSpectra.of(spectra, label_oxygens(snapshot.structure), name))
-    return OxygenSpectra.joined(parts)
 
 
 def baseline(spectra: OxygenSpectra, _seeds: int) -> dict:
@@ -254,7 +237,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--full-examples", type=int, default=CLASSIFIER_EXAMPLES)
     arguments = parser.parse_args()
-    done = run(read_data(arguments.data), arguments)
+    done = run(read_oxygens(arguments.data), arguments)
     if "curve" in done and "nodes" in done:
         arguments.figure.parent.mkdir(parents=True, exist_ok=True)
         draw(done).savefig(arguments.figure, dpi=110)

@@ -7,6 +7,7 @@ Stages run in order and are saved one by one; those already in ``--out`` are kep
 - ``v-better``, ``v-paper``, ``v-folds``, ``v-twins``, ``v-twins-paper``: V K edge of tmQM
   molecules, 250 sites held out at random or with all their near-twins, and cross-validation
 - ``importance``: scrambled features, and fits to the most important ones only
+- ``sfs``: forward and backward sequential feature selection
 - ``fe``: Fe complexes, from xyz files through the features to spectra
 - ``cu``, ``cu-paper``, ``cu-formula``, ``cu-features``: Cu sites of oxides, from crystals to FEFF
   spectra
@@ -21,21 +22,29 @@ import argparse
 import json
 import logging
 import time
-from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from pymatgen.core import Composition, Structure
 
 from xashpc.features.held_out import hold_out, repeated_folds, twin_groups
 from xashpc.features.splits import Fold
 from xashpc.features.wacsf import Wacsf
-from xashpc.importing.omnixas import read_folder, site_index
 from xashpc.processing.arctangent import ArctangentWidth, broaden
-from xashpc.structures.xyz import read_xyz
+from xashpc.reproduction.rankine import (
+    CU_EPOCHS,
+    CU_FERMI_EV,
+    CU_LOG_EPOCHS,
+    HELD_OUT,
+    ForwardSites,
+    nets,
+    read_cu,
+    read_fe,
+    read_v,
+    score_held_out,
+)
+from xashpc.training.feature_search import select_sequentially
 from xashpc.training.forward import BlendForward, KernelForward, NetworkForward
 from xashpc.training.forward_base import ForwardModel
 from xashpc.training.forward_baselines import MeanSpectrum, NearestNeighbour
@@ -43,98 +52,17 @@ from xashpc.training.regression import RegressionSchedule
 from xashpc.training.spectral_errors import percentage_errors, score_spectra
 from xashpc.training.xanesnet import median_error, scrambled_importance, select_from_model
 
-HELD_OUT = 250
-# Rankine and Penfold 2022, II.C: -15 to 60 eV from the edge; the file has no energies.
-V_ENERGY = np.linspace(-15.0, 60.0, 226)
-# The spectra of Cu have 173 uneven points; all but 21 of 4,831 cover this range.
-CU_ENERGY = np.arange(8986.0, 9124.01, 0.5)
-# 121 steps an epoch, where V has 38: 80 epochs are 9,700 steps; 512 epochs of V are 19,500. The
-# paper's net is not converged then: raise the number where there are cores.
-CU_EPOCHS, CU_LOG_EPOCHS = 80, 40
+# Rankine and Penfold 2022, III.C: 33 features; rows that keep a fit of thousands short.
+SFS_FEATURES, SFS_ROWS = 33, 500
 
 
-@dataclass(frozen=True, eq=False)
-class Sites:
-    """Features, spectra and groups of one set."""
-
-    energy: NDArray[np.float64]
-    x: NDArray[np.float64]
-    y: NDArray[np.float64]
-    group: NDArray
-    formula: NDArray | None = None
-
-
-def read_v(folder: Path) -> Sites:
-    with np.load(folder / "rankine_tmqm_v" / "k_edge_v.npz", allow_pickle=False) as arrays:
-        x, y = arrays["x"], arrays["y"]
-    return Sites(V_ENERGY, x, y, np.arange(len(x)))
-
-
-def read_fe(folder: Path) -> Sites:
-    """Features of the absorber, the first atom, of every complex with a spectrum."""
-    wacsf, x, y = Wacsf.published(), [], []
-    paths = sorted((folder / "xanesnet_fe" / "xyz_train").glob("*.xyz"))
-    for path in paths:
-        spectrum = np.loadtxt(folder / "xanesnet_fe" / "xanes_train" / f"{path.stem}.txt",
-                              skiprows=2)
-        x.append(wacsf.of_sites(read_xyz(path.read_text(encoding="utf-8"))[0], [0])[0])
-        y.append(spectrum[:, 1])
-    return Sites(spectrum[:, 0], np.array(x), np.array(y), np.arange(len(x)))
-
-
-def read_cu(folder: Path, wacsf: Wacsf) -> Sites:
-    rows = read_folder(folder / "omnixas_cu")
-    energy, mu = rows.energy.astype(float), rows.mu.astype(float)
-    keep = np.flatnonzero((energy[:, 0] <= CU_ENERGY[0]) & (energy[:, -1] >= CU_ENERGY[-1]))
-    of_material = defaultdict(list)
-    for row in keep:
-        of_material[str(rows.mp_id[row])].append(row)
-    x = np.empty((len(energy), wacsf.n_features))
-    formula = np.empty(len(energy), dtype=object)
-    begun = time.process_time()
-    for mp_id, members in of_material.items():
-        structure = Structure.from_str(rows.poscars[mp_id], fmt="poscar")
-        x[members] = wacsf.of_sites(structure, [site_index(str(rows.site[r])) for r in members])
-        formula[members] = Composition(structure.formula).reduced_formula
-    print(f"features of {keep.size} Cu sites from POSCAR texts: "
-          f"{time.process_time() - begun:.1f} s", flush=True)
-    y = np.array([np.interp(CU_ENERGY, energy[row], mu[row]) for row in keep])
-    return Sites(CU_ENERGY, x[keep], y, rows.mp_id[keep], formula[keep].astype(str))
-
-
-def nets(epochs: int = 512, log_epochs: int = 150, log_batch: int = 32,
-         members: int = 4) -> dict[str, ForwardModel]:
-    log = RegressionSchedule(log_epochs, log_batch, 1e-3)
-    return {
-        "xanesnet": NetworkForward("xanesnet", RegressionSchedule(epochs)),
-        "xanesnet-log": NetworkForward("xanesnet-log", log, members=members),
-    }
-
-
-def held_out(sites: Sites, fold: Fold, models: dict[str, ForwardModel], edge_ev: float,
+def held_out(sites: ForwardSites, fold: Fold, models: dict[str, ForwardModel], edge_ev: float,
              seed: int) -> list[dict]:
-    """Score each model, as predicted and after arctangent broadening; blends reuse the fits."""
-    runs, guesses = [], {}
-    true = sites.y[fold.test]
-    for name, model in models.items():
-        wall, cpu = time.perf_counter(), time.process_time()
-        if name == "blend":
-            # Geometric mean, as BlendForward: the parts are fitted already.
-            guess = np.exp((np.log(guesses["kernel"]) + np.log(guesses["xanesnet-log"])) / 2)
-        else:
-            guess = model.fit(sites.x[fold.train], sites.y[fold.train], seed).predict(
-                sites.x[fold.test])
-        spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
-        guesses[name] = guess
-        width = ArctangentWidth(fermi_ev=edge_ev)
-        broad = [broaden(sites.energy, values, width) for values in (true, guess)]
-        runs.append({
-            "model": name, "n_train": int(fold.train.size), **spent,
-            "scores": score_spectra(sites.energy, true, guess),
-            "broadened": score_spectra(sites.energy, *broad),
-            "errors": percentage_errors(true, guess).tolist(),
-        })
-        row(name, runs[-1])
+    """Score each model and print it."""
+    runs = []
+    for run_ in score_held_out(sites, fold, models, edge_ev, seed):
+        runs.append(run_)
+        row(run_["model"], run_)
     return runs
 
 
@@ -213,6 +141,36 @@ def importance(folder: Path, seed: int) -> dict:
     return {**{name: values.tolist() for name, values in found.items()}, "selected": errors}
 
 
+def sfs(folder: Path, seed: int) -> dict:
+    """Forward and backward selection to 33 features (Fig. 8's markers), scored on 250 held out.
+
+    Chosen on an inner split of the training rows; the kernel is fitted to half of them, since
+    thousands of fits are asked for. G1 stays in, as in the paper's vector.
+    """
+    sites = read_v(folder)
+    fold = hold_out(sites.group, HELD_OUT, seed)
+    inner = np.random.default_rng(seed).permutation(fold.train)
+    a, b = inner[:SFS_ROWS], inner[SFS_ROWS : SFS_ROWS + HELD_OUT]
+
+    def error(columns: NDArray) -> float:
+        model = KernelForward().fit(sites.x[a][:, columns], sites.y[a])
+        return median_error(sites.y[b], model.predict(sites.x[b][:, columns]))
+
+    found = {}
+    for direction in ("forward", "backward"):
+        path = select_sequentially(error, sites.x.shape[1], SFS_FEATURES, direction, start=(0,))
+        chosen = path.selected(SFS_FEATURES)
+        model = KernelForward().fit(sites.x[fold.train][:, chosen], sites.y[fold.train])
+        guess = model.predict(sites.x[fold.test][:, chosen])
+        found[direction] = {
+            "order": list(path.order), "errors": list(path.errors), "selected": chosen.tolist(),
+            "held_out": median_error(sites.y[fold.test], guess),
+            "g2": int(((chosen >= 1) & (chosen < 33)).sum()), "g4": int((chosen >= 33).sum()),
+        }
+        print(direction, {k: found[direction][k] for k in ("held_out", "g2", "g4")}, flush=True)
+    return found
+
+
 def fe(folder: Path, seed: int) -> dict:
     """Five folds of 99 complexes; each spectrum is predicted once, by a model that lacks it."""
     sites = read_fe(folder)
@@ -249,7 +207,7 @@ def cu(folder: Path, seed: int, by_formula: bool) -> dict:
     if not by_formula:
         log = nets(log_epochs=CU_LOG_EPOCHS, log_batch=64, members=2)["xanesnet-log"]
         models |= {"xanesnet-log": log, "blend": BlendForward()}
-    runs = held_out(sites, fold, models, 8988.0, seed)
+    runs = held_out(sites, fold, models, CU_FERMI_EV, seed)
     return {"n": len(groups), "n_groups": len(np.unique(groups)), "runs": runs}
 
 
@@ -258,7 +216,7 @@ def cu_paper(folder: Path, seed: int) -> dict:
     sites = read_cu(folder, Wacsf())
     fold = hold_out(sites.group, len(sites.group) // 5, seed)
     models = {"xanesnet": nets(CU_EPOCHS)["xanesnet"]}
-    return {"runs": held_out(sites, fold, models, 8988.0, seed)}
+    return {"runs": held_out(sites, fold, models, CU_FERMI_EV, seed)}
 
 
 def cu_features(folder: Path, seed: int) -> dict:
@@ -286,6 +244,7 @@ STAGES = {
     "v-paper": lambda folder, seed: v_paper(folder, seed, by_twins=False),
     "v-folds": v_folds,
     "importance": importance,
+    "sfs": sfs,
     "cu-formula": lambda folder, seed: cu(folder, seed, by_formula=True),
     "cu": lambda folder, seed: cu(folder, seed, by_formula=False),
     "fe": fe,

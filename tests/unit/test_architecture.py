@@ -32,6 +32,7 @@ RANK = {
     "flows": 9,
     "firetasks": 10,
     "testing": 10,
+    "reproduction": 10,
     "cli": 11,
 }
 ONLY_IN = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,6 +63,9 @@ class Trainer:
         ``lambda net: MyModel(net.inputs, net.outputs)``.
     """
 
+    #: What its models must be for.
+    task: ClassVar[str] = "classification"
+
     def __init__(
         self,
         model: Model,
@@ -71,6 +74,11 @@ class Trainer:
         schedule: Schedule | None = None,
         wrap: Callable[[keras.Model], keras.Model] | None = None,
     ) -> None:
+        if model.task != self.task:
+            raise ModelError(
+                f"{model.name} is a model for {model.task}; {type(self).__name__} trains "
+                f"{self.task}"
+            )
         self.model, self.schedule = model, schedule or Schedule()
         self.input_shape, self.n_outputs = tuple(input_shape), int(n_outputs)
         self._compiled_epochs = prepare() == "tensorflow"

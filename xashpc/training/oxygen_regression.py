@@ -20,6 +20,8 @@ class RegressionTrainer(Trainer):
         From :meth:`fit`, for targets that do not fit the network or a loss that diverges.
     """
 
+    task = "regression"
+
     def fit(self, x: ArrayLike, y: ArrayLike, seed: int) -> NDArray[np.float64]:
         """Train from fresh weights; returns the mean loss of each epoch.
 

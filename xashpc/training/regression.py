@@ -33,6 +33,8 @@ class RegressionTrainer(Trainer):
         As :class:`Trainer`.
     """
 
+    task = "regression"
+
     def fit(self, x: ArrayLike, y: ArrayLike, seed: int) -> NDArray[np.float64]:
         """Train from fresh weights; the same seed and data give the same weights.
 
