@@ -67,15 +67,22 @@ def train(dataset: Path, out: Path | None, paper: bool, settings: tuple[str, ...
 
 @ledge.command()
 @click.argument("network", type=EXISTING)
-@click.argument("dataset", type=EXISTING)
+@click.argument("dataset", type=EXISTING, required=False)
 @click.option("--variants", type=int, default=0, metavar="ROWS",
               help="Also ROWS new spectra each of the paper's Oh and C4v tests.")  # fmt: skip
-def evaluate(network: Path, dataset: Path, variants: int) -> None:
-    """Evaluate NETWORK (.keras) on the test rows of its DATASET (.zarr)."""
+def evaluate(network: Path, dataset: Path | None, variants: int) -> None:
+    """Evaluate NETWORK (.keras) on the test rows of its DATASET (.zarr).
+
+    Without DATASET the evaluation beside the network is taken, and only --variants are added.
+    """
     from xashpc.training.ledge_data import read_ledge
+    from xashpc.training.ledge_evaluation import read_evaluation
     from xashpc.training.ledge_saved import LedgePredictor
 
     predictor = LedgePredictor.load(network)
+    if dataset is None:
+        _add_variants(read_evaluation(network), predictor, network.parent, variants)
+        return
     data = read_ledge(dataset, predictor.card["rows"]["test"][1])
     _evaluate(predictor, data, network.parent, variants)
 
@@ -112,9 +119,14 @@ def report(directory: Path) -> None:
 def _evaluate(
     predictor: LedgePredictor, data: LedgeData, directory: Path, variants: int = 0
 ) -> None:
+    from xashpc.training.ledge_evaluation import evaluate as measured
+
+    _add_variants(measured(predictor, data), predictor, directory, variants)
+
+
+def _add_variants(found: dict, predictor: LedgePredictor, directory: Path, variants: int) -> None:
     from xashpc.training import ledge_evaluation
 
-    found = ledge_evaluation.evaluate(predictor, data)
     if variants:
         from xashpc.flows.ledge_tests import compounds, evaluate_variants
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from xashpc.reports import figure_style as style
 
@@ -14,6 +17,9 @@ MODEL_COLOUR, NETWORK_COLOUR = "#0072B2", "#D55E00"
 EDGE_COLOURS = {"L3": "#0072B2", "L2": "#D55E00"}
 INTERVALS = ("< 3 %", "3-4 %", "4-5 %", "5-6 %", "6-7 %", "7-10 %", "> 10 %")
 _GRADES = ("#08519c", "#3182bd", "#6baed6", "#9ecae1", "#c6dbef", "#fdae6b", "#d55e00")
+
+# SE in per cent: from nearly equal to no overlap.
+_PER_CENT = (0.3, 100)
 
 Evaluation = Mapping[str, Any]
 
@@ -43,6 +49,7 @@ def se_histogram(evaluation: Evaluation) -> Figure:
     bins = np.geomspace(errors.min(), max(errors.max(), 0.2), 60)
     axes.hist(100 * errors, bins=100 * bins, color=MODEL_COLOUR)
     axes.set_xscale("log")
+    _plain_numbers(axes.xaxis)
     for edge in (3, 7, 10):
         axes.axvline(edge, color=style.INK, linewidth=0.9, linestyle="--")
         axes.text(edge, axes.get_ylim()[1], f" {edge}", fontsize=8, va="top", color=style.INK)
@@ -79,7 +86,7 @@ def channels(evaluation: Evaluation) -> Figure:
     axes.plot(energy, found["std"], color="#5B2A86", label="standard deviation")
     axes.set_xlabel("Energy above the configurations' averages (eV)")
     axes.set_ylabel("Intensity, largest = 1")
-    right = axes.twinx()
+    right = _twin(axes)
     right.fill_between(energy, found["error"], color=NETWORK_COLOUR, alpha=0.35,
                        label="mean absolute error (right)")  # fmt: skip
     right.set_ylim(0, 2.2 * max(found["error"]))
@@ -100,7 +107,7 @@ def misfits(evaluation: Evaluation) -> Figure:
         chosen = edge == name
         axes.plot(energy[channel[chosen]], size[chosen], ".", color=colour, markersize=3,
                   alpha=0.5, label=f"largest misfit, {name}")  # fmt: skip
-    right = axes.twinx()
+    right = _twin(axes)
     for name, colour in EDGE_COLOURS.items():
         right.plot(energy, found["density"][name], color=colour, linewidth=1.2)
     right.set_yticks([])
@@ -146,11 +153,13 @@ def symmetric(evaluation: Evaluation) -> Figure:
         axes.plot(case["curve"]["dq_ev"], 100 * np.asarray(case["curve"]["se"]),
                   color=NETWORK_COLOUR, label="Gaussian process")  # fmt: skip
         axes.set_yscale("log")
+        axes.set_ylim(_PER_CENT)
+        _plain_numbers(axes.yaxis)
         axes.set_xlabel("Dq (eV)")
         style.title(axes, f"{name}: {100 * case['matches']:.1f} % match")
         if number == 0:
             axes.set_ylabel("SE (%)")
-            axes.legend(frameon=False, fontsize=8, markerscale=4)
+            axes.legend(frameon=False, fontsize=8, markerscale=4, loc="lower left")
     return figure
 
 
@@ -166,7 +175,25 @@ def compounds(found: Mapping[str, Mapping[str, Any]], energy: Mapping[str, Any])
     return figure
 
 
-def _pair(axes, energy: np.ndarray, spectra: Mapping[str, Any]) -> None:
+def _plain_numbers(axis: Axis) -> None:
+    """2, 5, 10, 20 on a logarithmic axis of per cent."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _twin(axes: Axes) -> Axes:
+    """A second vertical axis on the right, as plain as the first."""
+    right = axes.twinx()
+    for side in ("top", "left", "bottom"):
+        right.spines[side].set_visible(False)
+    right.spines["right"].set_color(style.FAINT)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return right
+
+
+def _pair(axes: Axes, energy: np.ndarray, spectra: Mapping[str, Any]) -> None:
     axes.plot(energy, spectra["actual"], color=MODEL_COLOUR, linewidth=1.6, label="model")
     axes.plot(energy, spectra["predicted"], color=NETWORK_COLOUR, linewidth=1.0, linestyle="--",
               label="network")  # fmt: skip

@@ -143,22 +143,34 @@ def write_evaluation(evaluation: dict[str, Any], directory: Path) -> Path:
     return path
 
 
+def read_evaluation(network: Path) -> dict[str, Any]:
+    """The evaluation beside a saved network.
+
+    Raises
+    ------
+    DatasetError
+        If it is absent or cannot be read.
+    """
+    return _read(network.with_name(network.stem + SUFFIX))
+
+
 def read_evaluations(directory: Path) -> Sequence[dict[str, Any]]:
-    """Evaluations of a folder, by ion.
+    """Evaluations of a folder, by ion; those of classifiers are passed over.
 
     Raises
     ------
     DatasetError
         If there is none, or one cannot be read.
     """
-    found = []
-    for path in sorted(Path(directory).glob(f"*{SUFFIX}")):
-        try:
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, json.JSONDecodeError) as error:
-            raise DatasetError(f"{path} cannot be read: {error}. Evaluate again") from error
-        if "mepd" not in found[-1]:
-            found.pop()  # of a classifier
+    found = [_read(path) for path in sorted(Path(directory).glob(f"*{SUFFIX}"))]
+    found = [one for one in found if "mepd" in one]
     if not found:
         raise DatasetError(f"there is no evaluation of a 2p network in {directory}")
     return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}. Evaluate again") from error
