@@ -10,7 +10,20 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, doctor, engines, farm, importing, results, site, worker
+from xashpc.cli import (
+    campaign,
+    database,
+    doctor,
+    engines,
+    exporting,
+    farm,
+    importing,
+    lineage,
+    nearest,
+    results,
+    site,
+    worker,
+)
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -55,9 +68,13 @@ for command in (
     database.db,
     doctor.doctor,
     engines.engines,
+    exporting.export,
     farm.estimate,
     farm.farm,
     importing.import_,
+    lineage.trace,
+    lineage.verify,
+    nearest.nearest,
     results.find,
     results.show,
     results.files,

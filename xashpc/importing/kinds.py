@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 # kind -> "module:function"; a module loads when its kind is asked for.
 _KINDS = {
+    "bundle": "xashpc.importing.bundle:load_bundle",
     "table": "xashpc.importing.table:load_table",
     "feff_tree": "xashpc.importing.feff_tree:load_feff_tree",
     "omnixas": "xashpc.importing.omnixas:load_omnixas",
@@ -42,7 +43,8 @@ def import_spectra(spec: Mapping[str, Any]) -> Iterator[Result | dict]:
     Yields
     ------
     Result
-        With ``kind="imported"``; every content key is unique within the set.
+        With ``kind="imported"`` (those of a bundle keep their own kind); every content key is
+        unique within the set.
     dict
         A refusal: ``source``, ``source_id``, ``name``, ``site``, ``code``, ``message``.
 
