@@ -99,7 +99,8 @@ def test_nexus_has_what_nxxas_requires(campaign, tmp_path):
             assert entry["instrument/source/probe"][()] == b"x-ray"
             for name in ("title", "start_time", "instrument/source/type", "sample/name",
                          "instrument/source/name", "instrument/incoming_beam/data",
-                         "monitor/mode", "monitor/preset", "monitor/data", "data/mode"):  # fmt: skip
+                         "monitor/mode", "monitor/preset", "monitor/data",
+                         "data/mode"):  # fmt: skip
                 assert name in entry
             stored = campaign.spectrum(entry["xashpc/key"][()].decode())
             np.testing.assert_array_equal(entry["data/energy"][()], stored.energy)

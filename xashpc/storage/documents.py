@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
 from xashpc.calculation import Calculation, Result
-from xashpc.errors import ConfigError, NotFoundError
+from xashpc.errors import NotFoundError
 from xashpc.spectrum import Spectrum
 from xashpc.storage.blocks import BlockRecords
 from xashpc.storage.campaigns import CampaignRecords, batches
@@ -24,32 +24,18 @@ from xashpc.storage.connection import (
     target_from_launchpad_file,
 )
 from xashpc.storage.files import FileStore, pack
-from xashpc.storage.filters import check_filter
-from xashpc.storage.objects import to_pymatgen, to_xarray
-from xashpc.storage.queries import (
-    FILTER_NAMES,
-    INDEXES,
-    PROJECTION,
-    build_filter,
-    check_fields,
-    projection_of,
-    select_frame,
-    to_frame,
-)
+from xashpc.storage.maintenance import Maintenance
+from xashpc.storage.queries import INDEXES
+from xashpc.storage.questions import Questions
 from xashpc.storage.records import SPECTRUM_TYPE, spectrum_document
 from xashpc.storage.schema import validate
-from xashpc.storage.search import explain, search
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from pymatgen.analysis.xas.spectrum import XAS
 
 KEY_DIGITS = 64  # sha256 in hexadecimal
 _KEY_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _ENDED = {"kind": 1, "outcome.status": 1, "campaigns": 1}
 
 
-class Store:
+class Store(Questions):
     """Spectra, raw files, requests and campaigns in one MongoDB database.
 
     Nothing is sent before the first call. Calls wait for a server that is being restarted. One
@@ -81,10 +67,13 @@ class Store:
     ) -> None:
         self._connection = Connection(Target(uri, database, dict(options or {})), retry_s=retry_s)
         self._spectra = self._connection.database["spectra"]
+        self._density = {}
         self._files = FileStore(self._connection)
         self._campaigns = CampaignRecords(self._connection)
         #: Blocks of model spectra with sampled parameters.
         self.blocks = BlockRecords(self._connection, self._files)
+        #: Documents as they are stored, whatever their version.
+        self.maintenance = Maintenance(self._connection)
 
     @classmethod
     def _of(cls, target: Target) -> Store:
@@ -286,149 +275,6 @@ class Store:
             )
         return Spectrum.from_dict(document["spectrum"])
 
-    def find(
-        self,
-        *,
-        element: str | Sequence[str] | None = None,
-        edge: str | Sequence[str] | None = None,
-        engine: str | Sequence[str] | None = None,
-        profile: str | Sequence[str] | None = None,
-        label: str | Sequence[str] | None = None,
-        outcome: str | Sequence[str] | None = None,
-        campaign: str | Sequence[str] | None = None,
-        kind: str | Sequence[str] | None = None,
-        formula: str | Sequence[str] | None = None,
-        chemsys: str | Sequence[str] | None = None,
-        source: str | Sequence[str] | None = None,
-        filter: Mapping[str, Any] | None = None,
-        limit: int = 0,
-        oxidation_state: float | Sequence[float] | None = None,
-        coordination: int | Sequence[int] | None = None,
-        repaired_by: str | Sequence[str] | None = None,
-        energy_window: tuple[float, float] | None = None,
-        edge_window: tuple[float, float] | None = None,
-        fields: Sequence[str] | None = None,
-        after: str = "",
-    ) -> pd.DataFrame:
-        """Documents that match everything asked, one row each, in order of key.
-
-        Parameters
-        ----------
-        element, edge, engine, ... : str or sequence of str, optional
-            A sequence means any of its values. ``label`` is ``"T4"``, ``"S5"``, ``"O6"`` or
-            ``"other:<symbol>"``; ``outcome`` is ``"ok"``, ``"repaired"`` or ``"quarantined"``;
-            ``repaired_by`` is the name of a handler that acted.
-        filter : mapping, optional
-            A further MongoDB filter on the fields of ``spectrum.schema.json``: comparisons only,
-            see :mod:`xashpc.storage.filters`.
-        limit : int
-            At most so many rows; 0 for all.
-        energy_window : (low, high), optional
-            eV; only spectra that cover it.
-        edge_window : (low, high), optional
-            eV; only spectra whose steepest rise lies in it.
-        fields : sequence of str, optional
-            These columns (dotted names allowed) instead of the usual ones.
-        after : str
-            Only keys behind this one: the last key of a page gives the next page.
-
-        Returns
-        -------
-        DataFrame
-            Column ``key``, then the scalar fields, ``status`` and ``reason``. No spectra.
-
-        Raises
-        ------
-        ConfigError
-            For an argument of the wrong type.
-        FilterError
-            If the filter or a field is refused.
-        """
-        query = self._query(
-            filter, element=element, edge=edge, engine=engine, profile=profile, label=label,
-            outcome=outcome, campaign=campaign, kind=kind, formula=formula, chemsys=chemsys,
-            source=source, oxidation_state=oxidation_state, coordination=coordination,
-            repaired_by=repaired_by, energy_window=energy_window, edge_window=edge_window,
-        )  # fmt: skip
-        if fields is None:
-            return to_frame(self._search(query, PROJECTION, after, limit))
-        wanted = check_fields(fields)
-        return select_frame(self._search(query, projection_of(wanted), after, limit), wanted)
-
-    @staticmethod
-    def _query(filter: Mapping[str, Any] | None, **asked: Any) -> dict:
-        if filter is not None:
-            check_filter(filter)
-        return build_filter(asked, filter)
-
-    def _search(
-        self, query: Mapping[str, Any], projection: Mapping[str, Any] | None, after: str, limit: int
-    ) -> Iterator[dict]:
-        if not isinstance(limit, int) or limit < 0:
-            raise ConfigError(f"limit must be 0 (all) or positive; found {limit}")
-        if after and not _KEY_PREFIX.fullmatch(after):
-            raise ConfigError(f"after must be a content key; found {after!r:.80}")
-        return search(
-            self._connection, self._spectra, query, projection, after=after, limit=limit
-        )
-
-    def documents(
-        self,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        projection: Mapping[str, Any] | None = None,
-        limit: int = 0,
-        after: str = "",
-        **asked: Any,
-    ) -> Iterator[dict]:
-        """Whole documents, one after the other, for the arguments of :meth:`find`.
-
-        Raises
-        ------
-        ConfigError
-            For an unknown argument, or one of the wrong type.
-        """
-        unknown = sorted(set(asked) - FILTER_NAMES)
-        if unknown:
-            raise ConfigError(
-                f"unknown filter(s): {', '.join(unknown)}; known: {', '.join(sorted(FILTER_NAMES))}"
-            )
-        return self._search(self._query(filter, **asked), projection, after, limit)
-
-    def find_xarray(self, **asked: Any) -> xr.Dataset:
-        """Spectra for the arguments of :meth:`documents`; see :func:`.objects.to_xarray`."""
-        return to_xarray(self.documents(**asked))
-
-    def find_pymatgen(self, **asked: Any) -> Iterator[tuple[str, XAS]]:
-        """Key and ``pymatgen.analysis.xas.spectrum.XAS`` for the arguments of :meth:`documents`."""
-        return to_pymatgen(self.documents(**asked))
-
-    def explain(self, **asked: Any) -> list[tuple[str, ...]]:
-        """Stages of the server's plans for the arguments of :meth:`documents`."""
-        filter = asked.pop("filter", None)
-        return explain(self._connection, self._spectra, self._query(filter, **asked))
-
-    def iter_documents(
-        self, filter: Mapping[str, Any], projection: Mapping[str, Any] | None = None
-    ) -> Iterator[dict]:
-        """Documents that match a MongoDB filter, one after the other, in order of key.
-
-        A server restart in between is waited for. Some hundred documents are held at a time.
-
-        Parameters
-        ----------
-        projection : mapping, optional
-            As MongoDB takes it; ``_id`` is always there.
-
-        Raises
-        ------
-        FilterError
-            If the filter holds more than comparisons.
-        """
-        check_filter(filter)
-        wanted = None if projection is None else {**projection, "_id": 1}
-        return self._search(filter, wanted, "", 0)
-
     def files(self, key: str) -> dict[str, bytes]:
         """Raw files of a spectrum by name, as the engine read and wrote them.
 
@@ -440,20 +286,6 @@ class Store:
             If a file does not match its checksum.
         """
         return {entry["name"]: self._files.get(entry) for entry in self.get(key)["files"]}
-
-    # Lineage
-
-    def fireworks_of(self, key: str) -> list[dict]:
-        """``fw_id``, ``name`` and ``state`` of the Fireworks in this database that have a key."""
-        fireworks = self._connection.database["fireworks"]
-        query, shown = {"spec._tasks.keys": key}, {"fw_id": 1, "name": 1, "state": 1}
-        found = self._connection.call(lambda: list(fireworks.find(query, shown)))
-        rows = [{name: entry.get(name) for name in shown} for entry in found]
-        return sorted(rows, key=lambda row: row["fw_id"] or 0)
-
-    def block_document(self, key: str) -> dict | None:
-        """The document of a block of model spectra without its arrays; None if there is none."""
-        return self.blocks.document(key)
 
     # Campaigns
 

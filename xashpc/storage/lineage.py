@@ -157,10 +157,10 @@ def trace(store: Store, what: str) -> Trace:
     key = key_of_row(what) if "#" in what else what
     try:
         document = store.get(key)
-    except NotFoundError as error:
-        found = store.block_document(key)
+    except NotFoundError:
+        found = store.blocks.document(key)
         if found is None:
-            raise error
+            raise
         return _assemble(store, "block", found, None)
     altered = check_document(document)
     return _assemble(store, "spectrum", document, altered)
@@ -186,7 +186,7 @@ def _assemble(store: Store, kind: str, document: dict, altered: str | None) -> T
         inputs,
         tuple(name for name in names if name not in inputs),
         tuple(campaigns),
-        tuple(store.fireworks_of(key)),
+        tuple(store.maintenance.fireworks_of(key)),
         tuple(row for folder in folders for row in rows_of_key(key, folder)),
         tuple(path for folder in folders for path in models_of_key(key, folder)),
         altered,

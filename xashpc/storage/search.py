@@ -24,8 +24,12 @@ from xashpc.storage.records import SPECTRUM_TYPE
 # Windows are counted in the first 12 digits of the key: 2.8e14 of them.
 _DIGITS = 12
 _SPAN = 16**_DIGITS
-# First window: 1/256 of the keys, some 400 of 100,000 documents.
-_FIRST_WIDTH = _SPAN // 256
+# First window of a question never asked before, for everything and for a page: 1/256 of the keys
+# are some 400 of 100,000 documents. Later ones know how many documents a window holds.
+_FIRST_WIDTH, _FIRST_PAGE_WIDTH = _SPAN // 256, _SPAN // 2048
+# A page's window holds its rows and some more, so that mostly one is enough.
+_MARGIN = 1.3
+_MAX_REMEMBERED = 1000
 _GROWTH = 16
 # Documents that a window should hold when everything is read: enough to make round trips cheap.
 _BULK = 500
@@ -85,6 +89,7 @@ def search(
     *,
     after: str = "",
     limit: int = 0,
+    density: dict[str, float] | None = None,
 ) -> Iterator[dict]:
     """Documents that match, one after the other, in order of key.
 
@@ -96,9 +101,12 @@ def search(
         Only keys behind this one.
     limit : int
         At most so many; 0 for all.
+    density : dict, optional
+        Documents in the whole span of keys, by question; read and brought up to date.
     """
+    known = {} if density is None else density
     streams = [
-        _stream(connection, spectra, lead, query, projection, after, limit)
+        _stream(connection, spectra, lead, query, projection, after, limit, known)
         for lead in plan(query).leads
     ]
     merged = heapq.merge(*streams, key=lambda document: document["_id"])
@@ -115,9 +123,13 @@ def _stream(
     projection: Mapping[str, Any] | None,
     after: str,
     limit: int,
+    density: dict[str, float],
 ) -> Iterator[dict]:
     """Documents of one lead, window by window; windows grow or shrink to the wanted number."""
-    width, start, missing = _FIRST_WIDTH, _position(after), limit
+    name = f"{lead} {query}"
+    start, missing = _position(after), limit
+    width = _first_width(limit, density.get(name))
+    seen = covered = 0
     lower: dict[str, str] = {"$gt": after}
     # The index has answered these already.
     rest = {name: value for name, value in query.items() if lead.get(name, ...) != value}
@@ -132,16 +144,26 @@ def _stream(
             pipeline.append({"$project": dict(projection)})
         found = connection.call(lambda p=pipeline: list(spectra.aggregate(p)))
         found.sort(key=lambda document: document["_id"])
+        seen, covered = seen + len(found), covered + min(stop, _SPAN) - start
+        if len(density) < _MAX_REMEMBERED or name in density:
+            density[name] = seen / max(covered, 1) * _SPAN
         yield from found
         if stop >= _SPAN:
             return
         missing -= len(found)
         if limit and missing <= 0:
             return
-        wanted = min(missing, _BULK) if limit else _BULK
+        wanted = min(missing * _MARGIN, _BULK) if limit else _BULK
         factor = wanted / len(found) if found else _GROWTH
         width = max(int(width * min(max(factor, 1 / _GROWTH), _GROWTH)), 1)
         start, lower = stop, {"$gte": upper}
+
+
+def _first_width(limit: int, density: float | None) -> int:
+    if density is None:
+        return _FIRST_PAGE_WIDTH if 0 < limit < _BULK else _FIRST_WIDTH
+    wanted = min(limit * _MARGIN, _BULK) if limit else _BULK
+    return max(int(_SPAN * min(wanted / max(density, 1.0), 1.0)), 1)
 
 
 def _position(key: str) -> int:
