@@ -31,6 +31,8 @@ from xashpc.storage.records import SPECTRUM_TYPE, spectrum_document
 from xashpc.storage.schema import validate
 
 KEY_DIGITS = 64  # sha256 in hexadecimal
+# Documents of one insert: some megabytes, far below the 48 MB of a message.
+_PUT_BATCH = 200
 _KEY_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _ENDED = {"kind": 1, "outcome.status": 1, "campaigns": 1}
 
@@ -155,6 +157,63 @@ class Store(Questions):
         if campaign is not None:
             self._campaigns.set_member(campaign, key, result.kind, result.outcome.status)
         return inserted
+
+    def put_results(
+        self, results: Sequence[Result], campaign: str | None = None
+    ) -> dict[str, bool]:
+        """Store many results with a few round trips: all raw files first, then the documents.
+
+        Killed in between, some documents are there, each of them whole; repeating the call is safe
+        and completes the rest. A document that its schema refuses leaves nothing written.
+
+        Returns
+        -------
+        dict of key to bool
+            True if it was inserted, as :meth:`put_result` returns it; in the order of ``results``.
+
+        Raises
+        ------
+        DocumentError
+            If a document does not match ``spectrum.schema.json``.
+        StoreUnavailableError
+            If no server answers in time.
+        """
+        by_key: dict[str, Result] = {}
+        for result in results:
+            by_key.setdefault(result.calculation.key, result)
+        present = self.existing(by_key)
+        documents, packed = [], []
+        for key, result in by_key.items():
+            if key in present:
+                continue
+            files = pack(result.files)
+            document = spectrum_document(result, campaign, [file.entry for file in files])
+            validate("spectrum", document)
+            documents.append(document)
+            packed += files
+        self._files.put_many(packed)
+        for batch in batches(documents, _PUT_BATCH):
+            self._connection.insert_missing(self._spectra, batch)
+        inserted = self._own(documents)
+        others = [key for key in by_key if key not in inserted]
+        if campaign is not None:
+            endings = {key: (r.kind, r.outcome.status) for key, r in by_key.items()}
+            self._campaigns.set_members(campaign, {k: endings[k] for k in inserted})
+            for key in others:  # there already, perhaps with another outcome
+                self._join(key, campaign)
+        return {key: key in inserted for key in by_key}
+
+    def _own(self, documents: Sequence[dict]) -> set[str]:
+        """Keys of these documents that are stored as they are here, and not another writer's."""
+        own: set[str] = set()
+        for batch in batches(documents):
+            marks = {document["_id"]: document["created_at"] for document in batch}
+            query = {"_id": {"$in": list(marks)}}
+            found = self._connection.call(
+                lambda q=query: list(self._spectra.find(q, {"created_at": 1}))
+            )
+            own |= {d["_id"] for d in found if d["created_at"] == marks[d["_id"]]}
+        return own
 
     def _insert(self, document: dict) -> bool:
         """Insert a spectrum; False if another writer was first."""
