@@ -92,15 +92,22 @@ def fill(store: Store, number: int) -> float:
     return time.perf_counter() - started
 
 
-def timed(call: Callable[[], object], repeats: int) -> np.ndarray:
-    """Milliseconds of each call after a first one."""
+def cpu_seconds(pid: int) -> float:
+    """Of this process and of the server: what a call would take on a machine that is idle."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    server_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return server_s + time.process_time()
+
+
+def timed(call: Callable[[], object], repeats: int, pid: int) -> tuple[np.ndarray, float]:
+    """Wall milliseconds of each call after a first one, and processor milliseconds of a call."""
     call()
-    times = []
+    times, cpu = [], cpu_seconds(pid)
     for _ in range(repeats):
         started = time.perf_counter()
         call()
         times.append(1000 * (time.perf_counter() - started))
-    return np.array(times)
+    return np.array(times), 1000 * (cpu_seconds(pid) - cpu) / repeats
 
 
 QUESTIONS: dict[str, dict] = {
@@ -128,17 +135,17 @@ QUESTIONS: dict[str, dict] = {
 }  # fmt: skip
 
 
-def report(store: Store, repeats: int) -> Iterator[str]:
+def report(store: Store, repeats: int, pid: int) -> Iterator[str]:
     """Lines of the table."""
-    yield "| question (a page of 50) | rows | p50, ms | p95, ms | plan |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| question (a page of 50) | rows | p50, ms | p95, ms | CPU, ms | plan |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for name, asked in QUESTIONS.items():
         rows = len(store.find(**asked, limit=50))
-        times = timed(lambda q=asked: store.find(**q, limit=50), repeats)
+        times, cpu = timed(lambda q=asked: store.find(**q, limit=50), repeats, pid)
         plans = {stage for stages in store.explain(**asked) for stage in stages}
         scans = sorted(stage for stage in plans if "SCAN" in stage)
         p50, p95 = np.percentile(times, (50, 95))
-        yield f"| {name} | {rows} | {p50:.1f} | {p95:.1f} | {', '.join(scans)} |"
+        yield f"| {name} | {rows} | {p50:.1f} | {p95:.1f} | {cpu:.1f} | {', '.join(scans)} |"
     keys = [document["_id"] for document in store.documents(limit=50)]
     for name, call in {
         "get(key)": lambda: store.get(keys[7]),
@@ -146,8 +153,9 @@ def report(store: Store, repeats: int) -> Iterator[str]:
         "existing(50 keys)": lambda: store.existing(keys),
         "page in the middle": lambda: store.find(campaign="big", after="8" * 64, limit=50),
     }.items():
-        p50, p95 = np.percentile(timed(call, repeats), (50, 95))
-        yield f"| {name} |  | {p50:.1f} | {p95:.1f} | |"
+        times, cpu = timed(call, repeats, pid)
+        p50, p95 = np.percentile(times, (50, 95))
+        yield f"| {name} |  | {p50:.1f} | {p95:.1f} | {cpu:.1f} | |"
 
 
 def main() -> None:
@@ -174,7 +182,7 @@ def measure(folder: Path, number: int, repeats: int) -> None:
                 seconds = fill(store, number)
                 print(f"{number} documents in {seconds:.0f} s ({1000 * seconds / number:.2f} ms)")
             print(f"load {os.getloadavg()[0]:.1f}, {held or number} documents\n")
-            for line in report(store, repeats):
+            for line in report(store, repeats, info.pid):
                 print(line, flush=True)
             stream(store)
     finally:

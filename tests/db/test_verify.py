@@ -81,7 +81,7 @@ def test_multiplet_rows_are_the_same_until_one_is_changed(store, tmp_path):
         {"name": "l", "ions": ["Ti2+"], "rows": 6, "block_rows": 3, "seed": 5}
     )
     try:
-        run_blocks(store, config, "Ti2+", config.block_starts, tmp_path)
+        run_blocks(store, config, "Ti2+", config.block_starts(), tmp_path)
     except ImportError as error:
         pytest.skip(f"{error}; enable with: pip install --no-deps crispy")
     store.put_campaign(record(config, tmp_path))
