@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 
 # kind -> "module:function"; a module loads when its kind is asked for.
 _KINDS = {
-    "bundle": "xashpc.importing.bundle:load_bundle",
     "table": "xashpc.importing.table:load_table",
     "feff_tree": "xashpc.importing.feff_tree:load_feff_tree",
     "omnixas": "xashpc.importing.omnixas:load_omnixas",
     "reference": "xashpc.importing.reference:load_reference",
+    "bundle": "xashpc.importing.bundle:load_bundle",
 }
 
 #: What a reader of one kind yields.
