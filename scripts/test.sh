@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh \
-    local,feff,amcsd,train,tensorstore,atomate,multiplet,cluster,horovod,docs,test
+    local,feff,amcsd,train,tensorstore,atomate,multiplet,cluster,horovod,docs,export,test
 # With this, tests of Horovod fail where they would be skipped.
 export XASHPC_REQUIRE_HOROVOD=1
 python="${XASHPC_VENV:-.venv}/bin/python"

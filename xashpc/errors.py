@@ -28,6 +28,10 @@ class InputError(XasHpcError, ValueError):
         return type(self), (self.code, str(self))
 
 
+class FilterError(InputError):
+    """A question to the store was refused; ``code`` names why, e.g. ``"operator-refused"``."""
+
+
 class StructureError(InputError):
     """A structure cannot be read or cannot be calculated."""
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from xashpc.cli.main import cli
-from xashpc.errors import ConfigError, NotFoundError, SourceError
+from xashpc.errors import ConfigError, FilterError, NotFoundError, SourceError
 from xashpc.storage import Store, server
 
 pytestmark = pytest.mark.database
@@ -112,3 +112,65 @@ def test_without_a_database_the_command_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     error = failure("find")
     assert isinstance(error, ConfigError) and "xashpc db start" in str(error)
+
+
+def test_find_takes_windows_columns_pages_and_json_filters(store, result):
+    for number in range(4):
+        store.put_result(result(number, "repaired" if number == 3 else "ok"))
+    rows = run("find", "--repaired-by", "mixing", "--fields", "formula,outcome.repairs.what",
+               "--format", "json")  # fmt: skip
+    assert json.loads(rows.output)[0]["outcome.repairs.what"] == ["scf_mixing"]
+    asked = ("--edge-window", "4979", "4981.5", "--coordination", "6", "--format", "keys")
+    assert len(run("find", *asked).output.split()) == 2
+    first = run("find", "--format", "keys", "--limit", "2").output.split()
+    rest = run("find", "--format", "keys", "--after", first[-1]).output.split()
+    assert len({*first, *rest}) == 4
+    assert "3 spectra" in run("find", "--filter", '{"runtime_s": {"$lt": 4}}').output
+    for text in ('{"$where": "1"}', "{", '{"a": {"$function": {}}}', "[]"):
+        failed = failure("find", "--filter", text)
+        assert isinstance(failed, FilterError), failed
+
+
+def test_a_mineral_name_cannot_steer_the_terminal(store, result):
+    name = "\x1b[2J<script>alert(1)</script>\r\x07"
+    store.put_result(result(0, provenance={"name": name}))
+    (key,) = run("find", "--format", "keys").output.split()
+    for command in (("find",), ("show", key), ("trace", key)):
+        assert not {"\x1b", "\r", "\x07"} & set(run(*command).output)
+
+
+def test_trace_nearest_export_import_and_verify(store, result, folder):
+    for number in range(3):
+        store.put_result(result(number), "c")
+    created = store.get(store.find()["key"][0])["created_at"]
+    store.put_campaign({"_id": "c", "name": "c", "config": {}, "stage": "done", "results": None,
+                        "created_at": created})  # fmt: skip
+    key = store.find()["key"][0]
+    assert json.loads(run("trace", key[:12], "--json").output)["key"] == key
+    assert "feff.inp" in run("trace", key).output
+    nearest = json.loads(run("nearest", key, "--format", "json").output)
+    assert len(nearest) == 2 and key not in {row["key"] for row in nearest}
+    assert "3 spectra" in run("export", "c", "--format", "xdi", "-o", "xdi").output
+    (one, *_rest) = sorted(Path("xdi").glob("*.xdi"))
+    table = run("nearest", str(one), "-n", "1").output
+    assert one.stem.rpartition("-")[2][:12] in table
+    run("export", "c", "--format", "ro-crate", "-o", "crate")
+    again = run("import", "--kind", "bundle", "--option", "path=crate").output
+    assert "0 imported" in again and "3 already there" in again
+    assert "verified" in run("verify", "c", "--sample", "0").output
+    store._spectra.update_one({"_id": key}, {"$set": {"spectrum.intensity.3": 9.0}})
+    for command in (("verify", "c", "--sample", "0"), ("trace", key)):
+        done = CliRunner().invoke(cli, command)
+        assert done.exit_code == 1 and "checksum" in done.output
+
+
+def test_migrate_says_what_would_change_and_then_changes_it(store, result):
+    store.put_result(result(0))
+    assert "up to date" in run("db", "migrate").output
+    gone = {"oxidation_state": "", "energy_first_ev": "", "energy_last_ev": "",
+            "edge_energy_ev": "", "spectrum_sha256": ""}  # fmt: skip
+    store._spectra.update_one({}, {"$set": {"schema_version": 1}, "$unset": gone})
+    assert "1 spectrum 1 -> 2: +edge_energy_ev" in run("db", "migrate").output
+    assert "would change" in run("db", "migrate").output
+    run("db", "migrate", "--apply")
+    assert "up to date" in run("db", "migrate").output

@@ -12,7 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from xashpc.calculation import Outcome, Result
-from xashpc.errors import ConfigError, DocumentError, NotFoundError, StoreError
+from xashpc.errors import ConfigError, DocumentError, FilterError, NotFoundError, StoreError
 from xashpc.spectrum import Spectrum
 from xashpc.storage import Store
 from xashpc.storage.records import PROVENANCE_FIELDS
@@ -157,7 +157,7 @@ def test_find_takes_a_limit_and_refuses_what_it_cannot_mean(mixed):
         mixed.find(element={"$ne": "Ti"})
     with pytest.raises(ConfigError, match="limit"):
         mixed.find(limit=-1)
-    with pytest.raises(StoreError, match="refused"):
+    with pytest.raises(FilterError, match="refused"):
         mixed.find(filter={"runtime_s": {"$nonsense": 1}})
 
 

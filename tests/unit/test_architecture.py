@@ -26,6 +26,7 @@ RANK = {
     "importing": 6,
     "processing": 6,
     "recovery": 6,
+    "exporting": 6,
     "training": 7,
     "reports": 7,
     "cluster": 8,

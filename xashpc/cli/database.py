@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -14,6 +15,8 @@ from xashpc.disk import write_whole
 from xashpc.errors import ConfigError
 from xashpc.flows.local import ensure_initialised, open_launchpad
 from xashpc.storage import Store, server
+from xashpc.storage.dictionary import data_dictionary
+from xashpc.storage.migrations import migrate as migrate_store
 
 LAUNCHPAD_NAME = "my_launchpad.yaml"
 DATA_FOLDER = "xashpc-data"
@@ -113,3 +116,53 @@ def status(context: click.Context, folder: str) -> None:
     click.echo(str(state))
     if not state.running:
         context.exit(1)
+
+
+@db.command(
+    epilog="""
+\b
+Examples:
+  xashpc db migrate             what would change
+  xashpc db migrate --apply"""
+)
+@click.option("--apply", is_flag=True, help="Make the changes; make a backup first.")
+@click.pass_context
+def migrate(context: click.Context, apply: bool) -> None:
+    """Bring documents of older versions up to date. Without --apply nothing is changed.
+
+    Exit status 1 if a document cannot be brought up to date; it stays as it is.
+    """
+    changed: Counter[tuple] = Counter()
+    failed = 0
+    with open_store(context.obj) as store:
+        for change in migrate_store(store, apply=apply):
+            if change.problem:
+                failed += 1
+                click.echo(f"{change.schema} {change.key[:40]!r}: {change.problem}", err=True)
+            else:
+                what = (change.schema, change.before, change.after, change.added, change.removed)
+                changed[what] += 1
+        if apply:
+            store.prepare()
+    for (schema, before, after, added, removed), number in sorted(changed.items()):
+        fields = [f"+{name}" for name in added] + [f"-{name}" for name in removed]
+        click.echo(f"{number} {schema} {before} -> {after}: {' '.join(fields) or 'no new fields'}")
+    total = sum(changed.values())
+    if not total and not failed:
+        click.echo("every document is up to date")
+    elif not apply:
+        click.echo(f"{total} documents would change; nothing was changed. To do it: --apply")
+    if failed:
+        click.echo(f"{failed} documents cannot be brought up to date", err=True)
+        context.exit(1)
+
+
+@db.command()
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path))
+def dictionary(output: Path | None) -> None:
+    """Print the data dictionary, made of the schemas, or write it to a file."""
+    text = data_dictionary()
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")

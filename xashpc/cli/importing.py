@@ -16,6 +16,7 @@ from xashpc.importing import import_spectra
 from xashpc.storage import Store
 
 SHOWN_REFUSALS = 10
+BATCH = 100  # of results that are stored together
 
 
 def _read_spec(path: Path) -> dict:
@@ -25,6 +26,13 @@ def _read_spec(path: Path) -> dict:
     return spec
 
 
+def _put(store: Store, waiting: list[Result], counts: Counter[str]) -> None:
+    """Store what waits, and empty it."""
+    for inserted in store.put_results(waiting).values():
+        counts["imported" if inserted else "already there"] += 1
+    waiting.clear()
+
+
 @click.command(
     name="import",
     epilog="""
@@ -32,6 +40,7 @@ def _read_spec(path: Path) -> dict:
 Examples:
   xashpc import --kind reference
   xashpc import --kind omnixas --option path=data/omnixas_cu
+  xashpc import --kind bundle --option path=exported
   xashpc import my_table.yaml""",
 )
 @click.argument("spec_file", required=False, type=click.Path(dir_okay=False, path_type=Path))
@@ -52,13 +61,17 @@ def import_(
         spec[name] = value
     counts: Counter[str] = Counter()
     refused: list[dict] = []
+    waiting: list[Result] = []
     with Store.from_launchpad_file(ensure_database(settings)) as store:
         store.prepare()
         for found in tqdm(import_spectra(spec), unit="spectra", disable=None):
-            if isinstance(found, Result):
-                counts["imported" if store.put_result(found) else "already there"] += 1
-            else:
+            if not isinstance(found, Result):
                 refused.append(found)
+                continue
+            waiting.append(found)
+            if len(waiting) == BATCH:
+                _put(store, waiting, counts)
+        _put(store, waiting, counts)
     for name in ("imported", "already there"):
         click.echo(f"{counts[name]} {name}")
     click.echo(f"{len(refused)} refused")

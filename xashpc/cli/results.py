@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +12,7 @@ from xashpc.calculation import OUTCOMES
 from xashpc.cli.database import Settings, open_store
 from xashpc.errors import ConfigError
 from xashpc.reports.plots import single_spectrum
+from xashpc.storage.filters import parse_filter
 
 COLUMNS = [
     "key", "absorbing_element", "edge", "label", "formula", "name", "source", "source_id", "site",
@@ -18,13 +21,26 @@ COLUMNS = [
 SHORT_KEY = 12
 
 
-def _filter_options(command):
-    """The filters that ``find`` takes; each may be given more than once."""
+def filter_options(command):
+    """The filters of ``find``, ``export`` and ``nearest``; most may be given more than once."""
     choices = {
         "kind": click.Choice(["computed", "imported"]),
         "outcome": click.Choice(list(OUTCOMES)),
+        "oxidation_state": float,
+        "coordination": int,
     }
     for name, text in (
+        ("edge_window", "Only spectra whose steepest rise lies between these energies, eV."),
+        ("energy_window", "Only spectra that cover these energies, eV."),
+    ):
+        command = click.option(_flag(name), nargs=2, type=float, help=text)(command)
+    command = click.option(
+        "--filter", "raw", metavar="JSON", help="A further MongoDB filter: comparisons only."
+    )(command)
+    for name, text in (
+        ("repaired_by", "Name of a handler that acted, e.g. mixing."),
+        ("oxidation_state", "Formal charge of the absorbing atom, e.g. 3."),
+        ("coordination", "Coordination number."),
         ("source", "Where the structure came from, e.g. amcsd."),
         ("chemsys", "Chemical system, e.g. Cu-O."),
         ("formula", "Reduced formula, e.g. CuO."),
@@ -38,8 +54,29 @@ def _filter_options(command):
         ("element", "Absorbing element, e.g. Cu."),
     ):
         kind = choices.get(name)
-        command = click.option(f"--{name}", multiple=True, type=kind, help=text)(command)
+        command = click.option(_flag(name), multiple=True, type=kind, help=text)(command)
     return command
+
+
+def printable(text: str) -> str:
+    """``text`` without control characters: a mineral's name must not steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def asked_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of Store.find for the values of :func:`filter_options`."""
+    asked = dict(options)
+    raw = asked.pop("raw", None)
+    found = {
+        name: value if name.endswith("_window") else list(value)
+        for name, value in asked.items()
+        if value
+    }
+    return found if raw is None else {**found, "filter": parse_filter(raw)}
 
 
 @click.command(
@@ -48,10 +85,14 @@ def _filter_options(command):
 Examples:
   xashpc find --element Cu --edge K --label T4
   xashpc find --outcome quarantined --format csv > failures.csv
-  xashpc find --element Fe --element Co --limit 10"""
+  xashpc find --element Fe --element Co --limit 10
+  xashpc find --element Fe --repaired-by mixing --fields formula,runtime_s
+  xashpc find --filter '{"runtime_s": {"$gt": 600}}' --format json"""
 )
-@_filter_options
+@filter_options
 @click.option("--limit", type=click.IntRange(0), default=0, help="At most so many; 0 for all.")
+@click.option("--after", default="", help="Only keys behind this one: the next page.")
+@click.option("--fields", help="Columns instead of the usual ones, separated by commas.")
 @click.option(
     "--format",
     "form",
@@ -60,16 +101,19 @@ Examples:
     show_default=True,
 )
 @click.pass_obj
-def find(settings: Settings, limit: int, form: str, **filters: tuple[str, ...]) -> None:
+def find(
+    settings: Settings, limit: int, after: str, fields: str | None, form: str, **options: Any
+) -> None:
     """Find spectra. Exit status 0 also when there are none."""
-    asked = {name: list(values) for name, values in filters.items() if values}
+    columns = None if fields is None else [name.strip() for name in fields.split(",")]
     with open_store(settings) as store:
-        frame = store.find(**asked, limit=limit)
+        frame = store.find(**asked_of(options), limit=limit, after=after, fields=columns)
     if form == "keys":
         for key in frame.get("key", ()):
             click.echo(key)
         return
-    frame = frame.reindex(columns=COLUMNS)
+    if columns is None:
+        frame = frame.reindex(columns=COLUMNS)
     if form == "csv":
         click.echo(frame.to_csv(index=False), nl=False)
     elif form == "json":
@@ -79,7 +123,8 @@ def find(settings: Settings, limit: int, form: str, **filters: tuple[str, ...]) 
     else:
         frame["key"] = frame["key"].str[:SHORT_KEY]
         shown = frame.dropna(axis="columns", how="all")
-        click.echo(shown.to_string(index=False, na_rep="-", float_format="{:.1f}".format))
+        text = shown.to_string(index=False, na_rep="-", float_format="{:.1f}".format)
+        click.echo(printable(text))
         click.echo(f"{len(frame)} spectra")
 
 
@@ -102,7 +147,7 @@ def show(settings: Settings, key: str, plot: Path | None, data: bool) -> None:
         _print_data(document)
         return
     for line in _history(document):
-        click.echo(line)
+        click.echo(printable(line))
     if plot is not None:
         if document["spectrum"] is None:
             raise ConfigError(f"{document['_id'][:SHORT_KEY]} is quarantined: nothing to plot")

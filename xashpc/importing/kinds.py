@@ -20,6 +20,7 @@ _KINDS = {
     "feff_tree": "xashpc.importing.feff_tree:load_feff_tree",
     "omnixas": "xashpc.importing.omnixas:load_omnixas",
     "reference": "xashpc.importing.reference:load_reference",
+    "bundle": "xashpc.importing.bundle:load_bundle",
 }
 
 #: What a reader of one kind yields.
@@ -42,7 +43,8 @@ def import_spectra(spec: Mapping[str, Any]) -> Iterator[Result | dict]:
     Yields
     ------
     Result
-        With ``kind="imported"``; every content key is unique within the set.
+        With ``kind="imported"`` (those of a bundle keep their own kind); every content key is
+        unique within the set.
     dict
         A refusal: ``source``, ``source_id``, ``name``, ``site``, ``code``, ``message``.
 

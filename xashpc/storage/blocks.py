@@ -198,6 +198,10 @@ class BlockRecords:
             found["environment"], found["versions"], found["created_at"], found["cpu_s"],
         )  # fmt: skip
 
+    def document(self, key: str) -> dict | None:
+        """What is stored of a block but its arrays; None if there is nothing."""
+        return self._connection.call(lambda: self._blocks.find_one({"_id": key}, {"arrays": 0}))
+
     def rows_done(self, campaign: str) -> dict[str, int]:
         """Rows of each ion that the campaign has."""
         query, shown = {"campaigns": campaign}, {"ion": 1, "n_rows": 1}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pymongo import ASCENDING
-from pymongo.errors import AutoReconnect, CursorNotFound, DuplicateKeyError
+from pymongo.errors import DuplicateKeyError
 
 from xashpc.calculation import Calculation, Result
-from xashpc.errors import ConfigError, NotFoundError
+from xashpc.errors import NotFoundError
 from xashpc.spectrum import Spectrum
 from xashpc.storage.blocks import BlockRecords
 from xashpc.storage.campaigns import CampaignRecords, batches
@@ -24,16 +24,20 @@ from xashpc.storage.connection import (
     target_from_launchpad_file,
 )
 from xashpc.storage.files import FileStore, pack
-from xashpc.storage.queries import INDEXES, PROJECTION, build_filter, to_frame
-from xashpc.storage.records import spectrum_document
+from xashpc.storage.maintenance import Maintenance
+from xashpc.storage.queries import INDEXES
+from xashpc.storage.questions import Questions
+from xashpc.storage.records import SPECTRUM_TYPE, spectrum_document
 from xashpc.storage.schema import validate
 
 KEY_DIGITS = 64  # sha256 in hexadecimal
+# Documents of one insert: some megabytes, far below the 48 MB of a message.
+_PUT_BATCH = 200
 _KEY_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _ENDED = {"kind": 1, "outcome.status": 1, "campaigns": 1}
 
 
-class Store:
+class Store(Questions):
     """Spectra, raw files, requests and campaigns in one MongoDB database.
 
     Nothing is sent before the first call. Calls wait for a server that is being restarted. One
@@ -65,10 +69,13 @@ class Store:
     ) -> None:
         self._connection = Connection(Target(uri, database, dict(options or {})), retry_s=retry_s)
         self._spectra = self._connection.database["spectra"]
+        self._density = {}
         self._files = FileStore(self._connection)
         self._campaigns = CampaignRecords(self._connection)
         #: Blocks of model spectra with sampled parameters.
         self.blocks = BlockRecords(self._connection, self._files)
+        #: Documents as they are stored, whatever their version.
+        self.maintenance = Maintenance(self._connection)
 
     @classmethod
     def _of(cls, target: Target) -> Store:
@@ -150,6 +157,63 @@ class Store:
         if campaign is not None:
             self._campaigns.set_member(campaign, key, result.kind, result.outcome.status)
         return inserted
+
+    def put_results(
+        self, results: Sequence[Result], campaign: str | None = None
+    ) -> dict[str, bool]:
+        """Store many results with a few round trips: all raw files first, then the documents.
+
+        Killed in between, some documents are there, each of them whole; repeating the call is safe
+        and completes the rest. A document that its schema refuses leaves nothing written.
+
+        Returns
+        -------
+        dict of key to bool
+            True if it was inserted, as :meth:`put_result` returns it; in the order of ``results``.
+
+        Raises
+        ------
+        DocumentError
+            If a document does not match ``spectrum.schema.json``.
+        StoreUnavailableError
+            If no server answers in time.
+        """
+        by_key: dict[str, Result] = {}
+        for result in results:
+            by_key.setdefault(result.calculation.key, result)
+        present = self.existing(by_key)
+        documents, packed = [], []
+        for key, result in by_key.items():
+            if key in present:
+                continue
+            files = pack(result.files)
+            document = spectrum_document(result, campaign, [file.entry for file in files])
+            validate("spectrum", document)
+            documents.append(document)
+            packed += files
+        self._files.put_many(packed)
+        for batch in batches(documents, _PUT_BATCH):
+            self._connection.insert_missing(self._spectra, batch)
+        inserted = self._own(documents)
+        others = [key for key in by_key if key not in inserted]
+        if campaign is not None:
+            endings = {key: (r.kind, r.outcome.status) for key, r in by_key.items()}
+            self._campaigns.set_members(campaign, {k: endings[k] for k in inserted})
+            for key in others:  # there already, perhaps with another outcome
+                self._join(key, campaign)
+        return {key: key in inserted for key in by_key}
+
+    def _own(self, documents: Sequence[dict]) -> set[str]:
+        """Keys of these documents that are stored as they are here, and not another writer's."""
+        own: set[str] = set()
+        for batch in batches(documents):
+            marks = {document["_id"]: document["created_at"] for document in batch}
+            query = {"_id": {"$in": list(marks)}}
+            found = self._connection.call(
+                lambda q=query: list(self._spectra.find(q, {"created_at": 1}))
+            )
+            own |= {d["_id"] for d in found if d["created_at"] == marks[d["_id"]]}
+        return own
 
     def _insert(self, document: dict) -> bool:
         """Insert a spectrum; False if another writer was first."""
@@ -237,8 +301,13 @@ class Store:
                 "as 'xashpc find --format keys' prints them"
             )
         # "g" follows every hexadecimal digit.
-        wanted = prefix if len(prefix) == KEY_DIGITS else {"$gte": prefix, "$lt": f"{prefix}g"}
-        found = self._connection.call(lambda: list(self._spectra.find({"_id": wanted}).limit(2)))
+        # The spectrum's type is the same everywhere: with it, SecantusDB uses an index for a range.
+        query = (
+            {"_id": prefix}
+            if len(prefix) == KEY_DIGITS
+            else {"spectrum_type": SPECTRUM_TYPE, "_id": {"$gte": prefix, "$lt": f"{prefix}g"}}
+        )
+        found = self._connection.call(lambda: list(self._spectra.find(query).limit(2)))
         if not found:
             raise NotFoundError(f"no spectrum has a key that begins with {prefix!r}")
         if len(found) > 1:
@@ -264,84 +333,6 @@ class Store:
                 f"({document['outcome']['reason']})"
             )
         return Spectrum.from_dict(document["spectrum"])
-
-    def find(
-        self,
-        *,
-        element: str | Sequence[str] | None = None,
-        edge: str | Sequence[str] | None = None,
-        engine: str | Sequence[str] | None = None,
-        profile: str | Sequence[str] | None = None,
-        label: str | Sequence[str] | None = None,
-        outcome: str | Sequence[str] | None = None,
-        campaign: str | Sequence[str] | None = None,
-        kind: str | Sequence[str] | None = None,
-        formula: str | Sequence[str] | None = None,
-        chemsys: str | Sequence[str] | None = None,
-        source: str | Sequence[str] | None = None,
-        filter: Mapping[str, Any] | None = None,
-        limit: int = 0,
-    ) -> pd.DataFrame:
-        """Documents that match everything asked, one row each, in order of key.
-
-        Parameters
-        ----------
-        element, edge, engine, ... : str or sequence of str, optional
-            A sequence means any of its values. ``label`` is ``"T4"``, ``"S5"``, ``"O6"`` or
-            ``"other:<symbol>"``; ``outcome`` is ``"ok"``, ``"repaired"`` or ``"quarantined"``.
-        filter : mapping, optional
-            A further MongoDB filter on the fields of ``spectrum.schema.json``.
-        limit : int
-            At most so many rows; 0 for all.
-
-        Returns
-        -------
-        DataFrame
-            Column ``key``, then the scalar fields, ``status`` and ``reason``. No spectra.
-        """
-        if limit < 0:
-            raise ConfigError(f"limit must be 0 (all) or positive; found {limit}")
-        asked = {
-            "element": element, "edge": edge, "engine": engine, "profile": profile,
-            "label": label, "outcome": outcome, "campaign": campaign, "kind": kind,
-            "formula": formula, "chemsys": chemsys, "source": source,
-        }  # fmt: skip
-        query = build_filter(asked, filter)
-        return to_frame(
-            self._connection.call(
-                lambda: list(
-                    self._spectra.find(query, PROJECTION).sort("_id", ASCENDING).limit(limit)
-                )
-            )
-        )
-
-    def iter_documents(
-        self, filter: Mapping[str, Any], projection: Mapping[str, Any] | None = None
-    ) -> Iterator[dict]:
-        """Documents that match a MongoDB filter, one after the other, in order of key.
-
-        A server restart in between is waited for: the iteration goes on behind the last key.
-
-        Parameters
-        ----------
-        projection : mapping, optional
-            As MongoDB takes it; ``_id`` is always there.
-        """
-        wanted = None if projection is None else {**projection, "_id": 1}
-        last = ""
-        while True:
-            behind = {"_id": {"$gt": last}}
-            query = {"$and": [dict(filter), behind]} if filter else behind
-            cursor = self._spectra.find(query, wanted).sort("_id", ASCENDING)
-            document = self._connection.call(lambda c=cursor: next(c, None))
-            try:
-                while document is not None:
-                    last = document["_id"]
-                    yield document
-                    document = next(cursor, None)
-                return
-            except (AutoReconnect, CursorNotFound):
-                continue
 
     def files(self, key: str) -> dict[str, bytes]:
         """Raw files of a spectrum by name, as the engine read and wrote them.

@@ -20,6 +20,8 @@ BUCKET = "files"
 CHUNK_BYTES = 255 * 1024
 # zlib's own default balance; level 9 saves under 1 % on FEFF's tables for three times the work.
 COMPRESSION_LEVEL = 6
+# Values of one $in, and bytes of one insert of many files: a message may have 48 MB (MongoDB).
+_QUERY_BATCH, _MESSAGE_BYTES = 500, 8_000_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,29 @@ def pack(files: Mapping[str, bytes]) -> list[PackedFile]:
     return packed_files
 
 
+def _chunks(file: PackedFile) -> list[dict]:
+    return [
+        {
+            "_id": f"{file.file_id}:{number}",
+            "files_id": file.file_id,
+            "n": number,
+            "data": file.packed[start : start + CHUNK_BYTES],
+        }
+        for number, start in enumerate(range(0, len(file.packed), CHUNK_BYTES))
+    ]
+
+
+def _description(file: PackedFile) -> dict:
+    return {
+        "_id": file.file_id,
+        "length": len(file.packed),
+        "chunkSize": CHUNK_BYTES,
+        "uploadDate": now(),
+        "filename": file.name,
+        "metadata": {"encoding": "gzip", "size": file.size},
+    }
+
+
 class FileStore:
     """The GridFS bucket ``files``, readable by any GridFS driver (``mongofiles``, then gunzip).
 
@@ -90,6 +115,24 @@ class FileStore:
         for file_id in self._missing(list(by_id)):
             self._write(by_id[file_id])
 
+    def put_many(self, packed: Sequence[PackedFile]) -> None:
+        """As :meth:`put`, with few round trips for many small files: all chunks, then all files."""
+        by_id = {file.file_id: file for file in packed}
+        waiting: list[PackedFile] = []
+        size = 0
+        for start in range(0, len(by_id), _QUERY_BATCH):
+            for file_id in self._missing(list(by_id)[start : start + _QUERY_BATCH]):
+                waiting.append(by_id[file_id])
+                size += len(by_id[file_id].packed)
+                if size > _MESSAGE_BYTES:
+                    self._write_all(waiting)
+                    waiting, size = [], 0
+        self._write_all(waiting)
+
+    def _write_all(self, files: Sequence[PackedFile]) -> None:
+        self._connection.insert_missing(self._chunks, [c for f in files for c in _chunks(f)])
+        self._connection.insert_missing(self._files, [_description(file) for file in files])
+
     def _missing(self, file_ids: list[str]) -> list[str]:
         if not file_ids:
             return []
@@ -99,25 +142,8 @@ class FileStore:
 
     def _write(self, file: PackedFile) -> None:
         """Chunks first, then the file's own document: until that one is there, there is no file."""
-        chunks = [
-            {
-                "_id": f"{file.file_id}:{number}",
-                "files_id": file.file_id,
-                "n": number,
-                "data": file.packed[start : start + CHUNK_BYTES],
-            }
-            for number, start in enumerate(range(0, len(file.packed), CHUNK_BYTES))
-        ]
-        self._connection.insert_missing(self._chunks, chunks)
-        document = {
-            "_id": file.file_id,
-            "length": len(file.packed),
-            "chunkSize": CHUNK_BYTES,
-            "uploadDate": now(),
-            "filename": file.name,
-            "metadata": {"encoding": "gzip", "size": file.size},
-        }
-        self._connection.insert_missing(self._files, [document])
+        self._connection.insert_missing(self._chunks, _chunks(file))
+        self._connection.insert_missing(self._files, [_description(file)])
 
     def get(self, entry: Mapping[str, Any]) -> bytes:
         """Content of one :attr:`PackedFile.entry`, checked against its checksum.

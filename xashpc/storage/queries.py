@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from xashpc.errors import ConfigError
+from xashpc.errors import ConfigError, FilterError
+from xashpc.storage.schema import load_schema
 
 # Argument of Store.find -> field of a spectrum document.
 FILTER_FIELDS = {
@@ -22,14 +24,23 @@ FILTER_FIELDS = {
     "formula": "formula",
     "chemsys": "chemsys",
     "source": "source",
+    "repaired_by": "outcome.repairs.handler",
 }
+# Arguments that take numbers.
+NUMBER_FIELDS = {
+    "coordination": "coordination_number",
+    "oxidation_state": "oxidation_state",
+}
+
+FILTER_NAMES = frozenset({*FILTER_FIELDS, *NUMBER_FIELDS, "energy_window", "edge_window"})
 
 # Columns of Store.find after "key": scalar fields of the document, then two of its outcome.
 SCALAR_FIELDS = (
     "kind", "engine", "engine_version", "profile", "absorbing_element", "edge", "spectrum_type",
     "formula", "chemsys", "nsites", "site", "source", "source_id", "name", "multiplicity", "label",
     "coordination_number", "nearest_distance_angstrom", "citation", "licence",
-    "contains_hydrogen", "runtime_s", "created_at",
+    "contains_hydrogen", "runtime_s", "created_at", "oxidation_state", "energy_first_ev",
+    "energy_last_ev", "edge_energy_ev",
 )  # fmt: skip
 COLUMNS = ("key", *SCALAR_FIELDS, "status", "reason")
 
@@ -37,15 +48,27 @@ PROJECTION = {**dict.fromkeys(SCALAR_FIELDS, 1), "outcome.status": 1, "outcome.r
 
 COUNTS = ("asked", "refused", "ok", "repaired", "quarantined", "imported", "remaining")
 
-# Indexes of each collection, most selective field first. The order of compound ones follows the
-# question that people ask: which element, then which edge, then which class.
+# Fields whose equality leads to an index, the most selective first; see storage.search.
+LEADS: tuple[tuple[str, ...], ...] = (
+    ("outcome.repairs.handler",),
+    ("formula",),
+    ("chemsys",),
+    ("absorbing_element", "edge", "outcome.status"),
+    ("campaigns", "outcome.status"),
+    ("absorbing_element", "edge", "label"),
+    ("absorbing_element", "edge"),
+    ("absorbing_element",),
+    ("outcome.status",),
+    ("campaigns",),
+    ("label",),
+)
+
+# Indexes of each collection. Those of spectra end in the key: answers come in order of key, a
+# window of keys at a time, and "spectrum_type" is the same everywhere: it serves the window alone.
 INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "spectra": (
-        ("absorbing_element", "edge", "label"),
-        ("campaigns",),
-        ("outcome.status",),
-        ("formula",),
-        ("chemsys",),
+        *((*fields, "_id") for fields in LEADS),
+        ("spectrum_type", "_id"),
         ("source", "source_id"),
     ),
     "requests": (("campaign",),),
@@ -55,30 +78,106 @@ INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def build_filter(arguments: Mapping[str, Any], further: Mapping[str, Any] | None) -> dict:
+def build_filter(
+    arguments: Mapping[str, Any], further: Mapping[str, Any] | None = None
+) -> dict:
     """MongoDB filter of Store.find's arguments; a list means any of its values.
 
     Raises
     ------
     ConfigError
-        For an argument that is neither text nor a list of text.
+        For an argument of the wrong type.
     """
     query: dict[str, Any] = {}
     for name, value in arguments.items():
         if value is None:
             continue
-        field = FILTER_FIELDS[name]
-        if isinstance(value, str):
-            query[field] = value
-        elif isinstance(value, (list, tuple, set, frozenset)) and all(
-            isinstance(item, str) for item in value
-        ):
-            query[field] = {"$in": sorted(value)}
+        if name in NUMBER_FIELDS:
+            query[NUMBER_FIELDS[name]] = _any_of(name, value, (int, float), "a number")
+        elif name == "energy_window":
+            low, high = _window(name, value)
+            query |= {"energy_first_ev": {"$lte": low}, "energy_last_ev": {"$gte": high}}
+        elif name == "edge_window":
+            low, high = _window(name, value)
+            query["edge_energy_ev"] = {"$gte": low, "$lte": high}
         else:
-            raise ConfigError(f"{name} must be text or a list of text; found {value!r}")
+            query[FILTER_FIELDS[name]] = _any_of(name, value, (str,), "text")
     if not further:
         return query
     return {"$and": [query, dict(further)]} if query else dict(further)
+
+
+def _any_of(name: str, value: Any, kinds: tuple[type, ...], what: str) -> Any:
+    def fits(item: Any) -> bool:
+        return isinstance(item, kinds) and not isinstance(item, bool) and item == item
+
+    if fits(value):
+        return value
+    if isinstance(value, (list, tuple, set, frozenset)) and all(fits(item) for item in value):
+        values = sorted(value)
+        return values[0] if len(values) == 1 else {"$in": values}
+    raise ConfigError(f"{name} must be {what} or a list of {what}; found {value!r}")
+
+
+def _window(name: str, value: Any) -> tuple[float, float]:
+    numbers = isinstance(value, (list, tuple)) and len(value) == 2 and all(
+        isinstance(end, (int, float)) and not isinstance(end, bool) and math.isfinite(end)
+        for end in value
+    )
+    if not numbers or value[0] > value[1]:
+        raise ConfigError(f"{name} must be two energies in eV, the lower first; found {value!r}")
+    return float(value[0]), float(value[1])
+
+
+def check_fields(fields: Sequence[str]) -> tuple[str, ...]:
+    """Columns asked for: ``key``, ``status``, ``reason`` or fields of the documents, dotted or not.
+
+    Raises
+    ------
+    FilterError
+        ``"unknown-field"`` for a name that no document has.
+    """
+    known = set(load_schema("spectrum")["properties"])
+    for name in fields:
+        if not isinstance(name, str) or name not in COLUMNS and name.split(".")[0] not in known:
+            raise FilterError(
+                "unknown-field",
+                f"no field {name!r:.80} in a spectrum document; there are: "
+                f"{', '.join(sorted(known))}",
+            )
+    return tuple(name for name in dict.fromkeys(fields) if name != "key")
+
+
+_STORED = {"status": "outcome.status", "reason": "outcome.reason"}
+
+
+def projection_of(fields: Sequence[str]) -> dict[str, int]:
+    """MongoDB projection of these columns; a field beside one of its own parts is left out once."""
+    stored = {_STORED.get(name, name) for name in fields}
+    whole = {
+        name for name in stored if not any(name.startswith(f"{other}.") for other in stored)
+    }
+    return dict.fromkeys(sorted(whole), 1) or {"_id": 1}
+
+
+def select_frame(documents: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> pd.DataFrame:
+    """One row a document with ``key`` and these columns."""
+    rows = [
+        (document["_id"], *(_value(document, _STORED.get(name, name)) for name in fields))
+        for document in documents
+    ]
+    return pd.DataFrame(rows, columns=["key", *fields])
+
+
+def _value(document: Any, path: str) -> Any:
+    for part in path.split("."):
+        if isinstance(document, list) and not part.isdigit():
+            document = [item.get(part) for item in document]
+        elif isinstance(document, Mapping):
+            document = document.get(part)
+        else:
+            return None
+    return document
 
 
 def to_frame(documents: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

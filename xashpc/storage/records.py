@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from xashpc.calculation import Calculation, Result
+from xashpc.calculation import Calculation, Outcome, Result
 from xashpc.errors import DocumentError
-from xashpc.storage.schema import SCHEMA_VERSION
+from xashpc.spectrum import Spectrum
+from xashpc.storage.schema import SCHEMA_VERSION, SCHEMA_VERSIONS
 
 SPECTRUM_TYPE = "XANES"
+
+#: Fields of version 2 that :func:`derived_fields` makes.
+DERIVED_FIELDS = (
+    "oxidation_state", "energy_first_ev", "energy_last_ev", "edge_energy_ev", "spectrum_sha256",
+)  # fmt: skip
+_ION = re.compile(r"[A-Z][a-z]?(\d*)([+-])")
 
 #: Provenance that becomes top-level fields of a spectrum document, null where it is absent.
 PROVENANCE_FIELDS = (
@@ -81,7 +90,7 @@ def spectrum_document(
     composition = None if structure is None else structure.composition
     document = {
         "_id": calculation.key,
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": SCHEMA_VERSIONS["spectrum"],
         "kind": result.kind,
         "engine": calculation.engine,
         "engine_version": calculation.engine_version,
@@ -105,7 +114,106 @@ def spectrum_document(
         "files": list(files),
         "created_at": now(),
     }
-    return plain(document)
+    document = plain(document)
+    return {**document, **derived_fields(document)}
+
+
+def derived_fields(document: Mapping[str, Any]) -> dict:
+    """Fields of a spectrum document that follow from its others, for questions and checks.
+
+    Returns
+    -------
+    dict
+        ``oxidation_state``; ``energy_first_ev``, ``energy_last_ev`` and ``edge_energy_ev`` (where
+        the slope is largest); ``spectrum_sha256``. None where there is nothing to take them from.
+    """
+    spectrum = document["spectrum"]
+    fields: dict[str, Any] = dict.fromkeys(DERIVED_FIELDS)
+    fields["oxidation_state"] = _oxidation_state(document)
+    if spectrum is not None:
+        energy = np.asarray(spectrum["energy"], dtype=np.float64)
+        slope = np.gradient(np.asarray(spectrum["intensity"], dtype=np.float64), energy)
+        fields["energy_first_ev"] = float(energy[0])
+        fields["energy_last_ev"] = float(energy[-1])
+        fields["edge_energy_ev"] = float(energy[np.argmax(slope)])
+        fields["spectrum_sha256"] = spectrum_checksum(spectrum)
+    return fields
+
+
+def spectrum_checksum(spectrum: Mapping[str, Any]) -> str:
+    """sha256 of the energies and intensities as little-endian float64, and of the unit."""
+    digest = hashlib.sha256(str(spectrum["unit"]).encode())
+    for name in ("energy", "intensity"):
+        digest.update(np.asarray(spectrum[name], dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _oxidation_state(document: Mapping[str, Any]) -> float | None:
+    ion = document["parameters"].get("ion")
+    if isinstance(ion, str) and (found := _ION.fullmatch(ion)):
+        return float(f"{found[2]}{found[1] or 1}")
+    if document["structure"] is None:
+        return None
+    species = document["structure"]["sites"][document["site"]]["species"]
+    state = species[0].get("oxidation_state") if len(species) == 1 else None
+    return None if state is None else float(state)
+
+
+def calculation_of(document: Mapping[str, Any]) -> Calculation:
+    """The request that a spectrum document answers; its key is the document's, unless altered.
+
+    Raises
+    ------
+    DocumentError
+        If the document holds no valid request.
+    """
+    provenance = {
+        name: document[name] for name in PROVENANCE_FIELDS if document.get(name) is not None
+    }
+    try:
+        return Calculation.from_dict(
+            {
+                **{
+                    name: document[name]
+                    for name in ("engine", "engine_version", "profile", "settings", "edge",
+                                 "structure", "site", "parameters")
+                },
+                "absorber": document["absorbing_element"],
+                "provenance": provenance,
+            }
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DocumentError(
+            f"the document {document.get('_id')!r:.80} holds no valid request: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def result_of(document: Mapping[str, Any], files: Mapping[str, bytes]) -> Result:
+    """Inverse of :func:`spectrum_document`, but for campaigns and date.
+
+    Raises
+    ------
+    DocumentError
+        If the document's parts do not form a result.
+    """
+    calculation = calculation_of(document)
+    try:
+        spectrum = document["spectrum"]
+        return Result(
+            calculation,
+            Outcome.from_dict(document["outcome"]),
+            None if spectrum is None else Spectrum.from_dict(spectrum),
+            document["runtime_s"],
+            dict(files),
+            document["environment"],
+            document["kind"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DocumentError(
+            f"the document {document.get('_id')!r:.80} holds no valid result: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def request_document(campaign: str, calculation: Calculation, position: int) -> dict:

@@ -15,7 +15,9 @@ from jsonschema import Draft202012Validator, TypeChecker, validators
 from xashpc.errors import ConfigError, DocumentError
 
 SCHEMA_VERSION = 1
-SCHEMA_NAMES = ("spectrum", "campaign", "request", "refusal", "block")
+#: Version of each kind of document; see :mod:`xashpc.storage.migrations` for what changed.
+SCHEMA_VERSIONS = {"spectrum": 2, "campaign": 1, "request": 1, "refusal": 1, "block": 1, "model": 1}
+SCHEMA_NAMES = tuple(SCHEMA_VERSIONS)
 _SHOWN_PROBLEMS = 3
 _SHOWN_CHARACTERS = 120
 
@@ -80,5 +82,5 @@ def validate(name: str, document: Mapping[str, Any]) -> None:
     if problems:
         raise DocumentError(
             f"the {name} document {document.get('_id')!r} does not match "
-            f"{name}.schema.json (version {SCHEMA_VERSION}): {'; '.join(problems)}"
+            f"{name}.schema.json (version {SCHEMA_VERSIONS[name]}): {'; '.join(problems)}"
         )
