@@ -10,7 +10,18 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, doctor, engines, farm, importing, results, site, worker
+from xashpc.cli import (
+    campaign,
+    database,
+    doctor,
+    engines,
+    farm,
+    importing,
+    results,
+    site,
+    web,
+    worker,
+)
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -19,6 +30,7 @@ Examples:
   xashpc run workflows/kedge_lce.yaml        compute, process, train, report
   xashpc find --element Cu --label T4        query the results store
   xashpc show 3fa9 --plot spectrum.png       one spectrum with its whole history
+  xashpc web                                 the results in a browser
   xashpc db start                            the embedded database, for one machine
 """
 
@@ -62,6 +74,7 @@ for command in (
     results.show,
     results.files,
     site.site,
+    web.web,
     worker.worker,
 ):
     cli.add_command(command)

@@ -1,0 +1,72 @@
+"""What the pages of one application share: the store, the watch, and short-lived answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from flask import current_app
+
+from xashpc.storage import Store
+from xashpc.storage.pages import Pages
+
+T = TypeVar("T")
+
+# Counts of a running campaign: browsers ask every few seconds, each of them for all campaigns.
+FRESH_S = 2.0
+MAX_KEPT = 256
+
+
+class Watch(Protocol):
+    """What FireWorks is doing; see ``xashpc.flows.watch``."""
+
+    def states(self, campaign: str | None = None) -> dict[str, int]: ...
+
+    def workflows(self, campaign: str) -> list[int]: ...
+
+    def running(self) -> list[Any]: ...
+
+    def queue(self) -> tuple[list[dict[str, str]] | None, str]: ...
+
+
+class Kept:
+    """Answers that many ask for at once, computed once every few seconds."""
+
+    def __init__(self) -> None:
+        self._answers: dict[Hashable, tuple[float, Any]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: Hashable, make: Callable[[], T], fresh_s: float = FRESH_S) -> T:
+        """The answer kept under ``name`` while it is fresh, else a new one."""
+        now = time.monotonic()
+        with self._lock:
+            kept = self._answers.get(name)
+            if kept is not None and now - kept[0] < fresh_s:
+                return kept[1]
+        answer = make()
+        with self._lock:
+            if len(self._answers) >= MAX_KEPT:
+                self._answers.pop(min(self._answers, key=lambda key: self._answers[key][0]))
+            self._answers[name] = (time.monotonic(), answer)
+        return answer
+
+
+@dataclass(frozen=True, eq=False)
+class Services:
+    """Attributes as the parameters of :func:`xashpc.web.app.create_app`."""
+
+    store: Store
+    pages: Pages
+    watch: Watch | None
+    results: Path | None
+    fireworks_url: str | None
+    kept: Kept = field(default_factory=Kept)
+
+
+def services() -> Services:
+    """Those of the application that answers the present request."""
+    return current_app.extensions["xashpc"]
