@@ -35,7 +35,7 @@ From another machine, ssh -L 8765:127.0.0.1:8765 HOST needs no open port and enc
 @click.option("--allow-host", multiple=True, metavar="NAME",
               help="A further name by which browsers call this server.")  # fmt: skip
 @click.option("--results", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder of results, for the scores. [default: results, if it is there]")  # fmt: skip
+              help="Folder of results. [default: results, if it is there]")  # fmt: skip
 @click.option("--fireworks-url", metavar="URL", help="Where 'lpad webgui' is, to link to it.")
 @click.pass_obj
 def web(

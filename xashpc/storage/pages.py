@@ -1,25 +1,50 @@
-"""The store read a page at a time: what a person leafs through, bounded in rows and in work."""
+"""The store read a page at a time: what a person leafs through, bounded in rows and in work.
+
+The embedded server uses an index only where it covers a whole filter, and fetches whatever matches
+before it sorts or limits. So a page is read from windows of content keys, each found by an index
+of some equalities and the key: what it costs depends on the page, not on the store.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING
+from pymongo import ASCENDING
 
 from xashpc.errors import ConfigError, NotFoundError, StoreError
 from xashpc.storage.documents import Store
 from xashpc.storage.queries import FILTER_FIELDS, PROJECTION, build_filter
+from xashpc.storage.records import SPECTRUM_TYPE
 
 #: Rows of a page at most: beyond, a person searches rather than reads.
 MAX_ROWS = 200
-#: Counting ends here: "more than 1,000" is answered in milliseconds, the exact number is not.
-COUNT_CEILING = 1000
-#: Documents whose failures are counted by reason, at most.
-TALLY_CEILING = 20_000
+#: Documents that a count is estimated from, and failures that a tally is made of.
+COUNTED, TALLIED = 400, 500
 #: A raw file above this is not read into the memory of a page's server, bytes.
 MAX_FILE_BYTES = 64 * 1024 * 1024
+
+# Equalities with an index that goes on with the key, the most selective first.
+LEADS: tuple[tuple[str, ...], ...] = (
+    ("formula",),
+    ("chemsys",),
+    ("absorbing_element", "edge", "outcome.status"),
+    ("campaigns", "outcome.status"),
+    ("absorbing_element", "edge", "label"),
+    ("absorbing_element", "edge"),
+    ("absorbing_element",),
+    ("outcome.status",),
+    ("campaigns",),
+    ("label",),
+)
+
+# Windows are counted in the first 12 digits of the key; the first one is 1/256 of all keys.
+_DIGITS = 12
+_SPAN = 16**_DIGITS
+_FIRST_WIDTH = _SPAN // 256
+_GROWTH = 16
 
 ROW = {**PROJECTION, "outcome.repairs": 1}
 FAILURE_ROW = {
@@ -60,6 +85,12 @@ class Pages:
         self._files = store._files
         self._refusals = store._connection.database["refusals"]
 
+    def prepare(self) -> None:
+        """Create the indexes that pages are read by; does nothing where they are."""
+        for fields in (*LEADS, ("spectrum_type",)):
+            keys = [(field, ASCENDING) for field in (*fields, "_id")]
+            self._connection.call(lambda k=keys: self._spectra.create_index(k))
+
     def page(
         self,
         arguments: Mapping[str, Any],
@@ -88,18 +119,8 @@ class Pages:
             raise ConfigError(f"rows must be 1 to {MAX_ROWS}; found {rows}")
         if after is not None and before is not None:
             raise ConfigError("give either 'after' or 'before', not both")
-        query = build_filter(arguments, further)
-        back = before is not None
-        if after is not None:
-            query = _both(query, {"_id": {"$gt": after}})
-        elif back:
-            query = _both(query, {"_id": {"$lt": before}})
-        order = DESCENDING if back else ASCENDING
-        found = self._connection.call(
-            lambda: list(
-                self._spectra.find(query, dict(projection)).sort("_id", order).limit(rows + 1)
-            )
-        )
+        query, back = _query(arguments, further), before is not None
+        found = self._read(query, projection, rows + 1, before if back else after, back).documents
         more, found = len(found) > rows, found[:rows]
         if back:
             found.reverse()
@@ -113,27 +134,56 @@ class Pages:
     def count(
         self, arguments: Mapping[str, Any], further: Mapping[str, Any] | None = None
     ) -> tuple[int, bool]:
-        """How many match, and whether the count ended at ``COUNT_CEILING``."""
-        query = build_filter(arguments, further)
-        if not query:
-            number = self._connection.call(self._spectra.estimated_document_count)
-            return int(number), False
-        number = self._connection.call(
-            lambda: self._spectra.count_documents(query, limit=COUNT_CEILING + 1)
-        )
-        return min(int(number), COUNT_CEILING), number > COUNT_CEILING
+        """How many match, and whether that is an estimate from a share of the keys.
 
-    def reasons(self, arguments: Mapping[str, Any]) -> dict[str, int]:
-        """How often each reason ended in quarantine, most frequent first."""
-        query = build_filter({**arguments, "outcome": "quarantined"}, None)
-        pipeline = [
-            {"$match": query},
-            {"$limit": TALLY_CEILING},
-            {"$group": {"_id": "$outcome.reason", "n": {"$sum": 1}}},
-        ]
-        groups = self._connection.call(lambda: list(self._spectra.aggregate(pipeline)))
-        found = {str(group["_id"] or "unknown"): int(group["n"]) for group in groups}
-        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        Keys are digests and hence spread evenly: from ``COUNTED`` documents in a share of them the
+        number of all follows to some five per cent.
+        """
+        read = self._read(_query(arguments, further), {"_id": 1}, COUNTED, None, False)
+        if read.share >= 1.0:
+            return read.n_read, False
+        return round(read.n_read / read.share), True
+
+    def reasons(self, arguments: Mapping[str, Any]) -> tuple[dict[str, int], bool]:
+        """How often each reason ended in quarantine, and whether that is a sample of ``TALLIED``.
+
+        Most frequent first.
+        """
+        query = _query({**arguments, "outcome": "quarantined"}, None)
+        read = self._read(query, {"outcome.reason": 1}, TALLIED, None, False)
+        tally = Counter(str(d["outcome"].get("reason") or "unknown") for d in read.documents)
+        return dict(sorted(tally.items(), key=lambda item: (-item[1], item[0]))), read.share < 1.0
+
+    def _read(
+        self,
+        query: Mapping[str, Any],
+        projection: Mapping[str, Any],
+        limit: int,
+        start: str | None,
+        back: bool,
+    ) -> _Read:
+        """The first ``limit`` that match, from ``start`` upwards or downwards, window by window."""
+        lead = _lead(query)
+        rest = {name: value for name, value in query.items() if name not in lead}
+        position = _position(start, back)
+        first, width, found, n_read = position, _FIRST_WIDTH, [], 0
+        while True:
+            stop = max(position - width, 0) if back else min(position + width, _SPAN)
+            bounds = _bounds(position, stop, back, start if position == first else None)
+            pipeline: list[dict] = [{"$match": {**lead, "_id": bounds}}]
+            pipeline += [{"$match": rest}] if rest else []
+            pipeline.append({"$project": dict(projection)})
+            got = self._connection.call(lambda p=pipeline: list(self._spectra.aggregate(p)))
+            got.sort(key=lambda document: document["_id"], reverse=back)
+            found += got
+            n_read += len(got)
+            share = abs(stop - first) / _SPAN
+            if len(found) >= limit or stop == (0 if back else _SPAN):
+                ended = stop == (0 if back else _SPAN) and start is None
+                return _Read(found[:limit], n_read, 1.0 if ended else share)
+            factor = (limit - len(found)) / len(got) if got else _GROWTH
+            width = max(int(width * min(max(factor, 1 / _GROWTH), _GROWTH)), 1)
+            position = stop
 
     def refusals(self, campaign: str, rows: int) -> tuple[list[dict], bool]:
         """Some refusals of a campaign, and whether there are more."""
@@ -192,8 +242,51 @@ class Pages:
         raise NotFoundError(f"{document['_id'][:12]} has no raw file of that name")
 
 
-def _both(query: dict, further: dict) -> dict:
-    return {**query, **further} if not set(query) & set(further) else {"$and": [query, further]}
+@dataclass(frozen=True)
+class _Read:
+    """``n_read`` matched in the first ``share`` of the keys; ``documents`` are some of them."""
+
+    documents: list[dict]
+    n_read: int
+    share: float
 
 
-__all__ = ["COUNT_CEILING", "FILTER_FIELDS", "MAX_ROWS", "Page", "Pages"]
+def _query(arguments: Mapping[str, Any], further: Mapping[str, Any] | None) -> dict:
+    """The filter; a list of one value as that value, which an index covers."""
+    simple = {
+        name: value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
+        for name, value in arguments.items()
+    }
+    return build_filter(simple, further)
+
+
+def _lead(query: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a filter that an index covers together with a window of keys."""
+    plain = {name: value for name, value in query.items() if isinstance(value, str)}
+    for part in query.get("$and", ()):
+        plain |= {name: value for name, value in part.items() if isinstance(value, str)}
+    for fields in LEADS:
+        if all(field in plain for field in fields):
+            return {field: plain[field] for field in fields}
+    return {"spectrum_type": SPECTRUM_TYPE}
+
+
+def _position(key: str | None, back: bool) -> int:
+    if key is None:
+        return _SPAN if back else 0
+    return int(key[:_DIGITS], 16) + (1 if back else 0)
+
+
+def _bounds(position: int, stop: int, back: bool, start: str | None) -> dict[str, str]:
+    """Keys from ``position`` to ``stop``; beyond ``start`` where that is more exact."""
+    low, high = (stop, position) if back else (position, stop)
+    # "g" follows every hexadecimal digit.
+    upper = f"{high:0{_DIGITS}x}" if high < _SPAN else "g"
+    if start is None:
+        return {"$gte": f"{low:0{_DIGITS}x}", "$lt": upper}
+    if back:
+        return {"$gte": f"{low:0{_DIGITS}x}", "$lt": start}
+    return {"$gt": start, "$lt": upper}
+
+
+__all__ = ["FILTER_FIELDS", "MAX_ROWS", "Page", "Pages"]

@@ -86,4 +86,16 @@ def text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-FILTERS = {"when": when, "ago": ago, "size": size, "text": text, "comma": "{:,}".format}
+def rounded(number: int) -> str:
+    """An estimate in as many digits as it is good for."""
+    return f"{int(float(f'{number:.1e}')):,}"
+
+
+FILTERS = {
+    "when": when,
+    "ago": ago,
+    "size": size,
+    "text": text,
+    "rounded": rounded,
+    "comma": "{:,}".format,
+}

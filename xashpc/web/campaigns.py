@@ -51,6 +51,9 @@ def one(campaign: str):
         first = service.watch.workflows(campaign)
         workflow = f"{service.fireworks_url}/wf/{first[0]}" if first else None
     refusals, more = service.pages.refusals(campaign, MAX_REFUSALS)
+    reasons, sampled = service.kept.get(
+        ("reasons", campaign), lambda: service.pages.reasons({"campaign": campaign}), 30.0
+    )
     return render_template(
         "campaign.html",
         row=_row(document),
@@ -58,9 +61,8 @@ def one(campaign: str):
         config=json.dumps(document.get("config"), indent=2, default=str, ensure_ascii=False),
         states=_states(campaign),
         workflow=workflow,
-        reasons=service.kept.get(
-            ("reasons", campaign), lambda: service.pages.reasons({"campaign": campaign}), 30.0
-        ),
+        reasons=reasons,
+        sampled=sampled,
         refusals=refusals,
         more_refusals=more,
         parts=PARTS,

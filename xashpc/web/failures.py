@@ -41,8 +41,12 @@ def gallery():
         question=question,
         page=page,
         cards=[_card(document) for document in page.documents],
-        count=service.pages.count(filters, further),
-        reasons=service.kept.get(key, lambda: service.pages.reasons(scope), 30.0),
+        count=service.kept.get(
+            ("failures", repr(sorted(filters.items())), reason),
+            lambda: service.pages.count(filters, further),
+            10.0,
+        ),  # fmt: skip
+        reasons=service.kept.get(key, lambda: service.pages.reasons(scope), 30.0)[0],
         reason=reason,
         repaired=filters["outcome"] == ["repaired"],
     )
@@ -65,7 +69,7 @@ def last_lines(content: bytes) -> dict[str, Any]:
     tail = content[-EXCERPT_BYTES:]
     if b"\0" in tail:
         return {"text": "(a binary file)", "cut": False}
-    lines = tail.decode("utf-8", "replace").splitlines()
+    lines = tail.decode("utf-8", "replace").rstrip().splitlines()
     if len(tail) < len(content):
         lines = lines[1:]  # it begins in the middle
     cut = len(tail) < len(content) or len(lines) > EXCERPT_LINES

@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 # Counts of a running campaign: browsers ask every few seconds, each of them for all campaigns.
 FRESH_S = 2.0
+SHARE = 10.0
 MAX_KEPT = 256
 
 
@@ -45,13 +46,15 @@ class Kept:
         now = time.monotonic()
         with self._lock:
             kept = self._answers.get(name)
-            if kept is not None and now - kept[0] < fresh_s:
+            if kept is not None and now < kept[0]:
                 return kept[1]
         answer = make()
+        # What took long is kept longer: a poll never occupies the database more than a tenth.
+        kept_until = time.monotonic() + max(fresh_s, SHARE * (time.monotonic() - now))
         with self._lock:
             if len(self._answers) >= MAX_KEPT:
                 self._answers.pop(min(self._answers, key=lambda key: self._answers[key][0]))
-            self._answers[name] = (time.monotonic(), answer)
+            self._answers[name] = (kept_until, answer)
         return answer
 
 

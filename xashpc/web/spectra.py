@@ -38,7 +38,7 @@ def table():
     if prefix:
         key = services().store.get(prefix)["_id"]
         return redirect(url_for("spectra.one", key=key), 303)
-    pages = services().pages
+    pages, kept = services().pages, services().kept
     page = pages.page(
         question.filters, after=question.after, before=question.before, rows=question.rows
     )
@@ -46,7 +46,11 @@ def table():
         "spectra.html",
         question=question,
         page=page,
-        count=pages.count(question.filters),
+        count=kept.get(
+            ("count", repr(sorted(question.filters.items()))),
+            lambda: pages.count(question.filters),
+            10.0,
+        ),  # fmt: skip
         filters=questions.FILTERS,
         choices=questions.CHOICES,
     )
