@@ -156,7 +156,11 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stocked]:
 
 
 def _put(store: Store, results: dict[str, Result], copies: Iterator[Result]) -> None:
-    for campaign, name in ((CAMPAIGN, f"Titanates {SCRIPT}"), (OTHER, "Irons")):
+    for campaign, name in (
+        ("names-7a8b9c", SCRIPT),
+        (OTHER, "Iron and manganese"),
+        (CAMPAIGN, "Titanates"),
+    ):
         store.put_campaign({"_id": campaign, "name": name, "config": {"name": campaign},
                             "stage": "running", "created_at": now()})  # fmt: skip
     waiting = titanate(4.1)

@@ -90,10 +90,8 @@ def no_complaints(browser):
     """Nothing is forbidden by the policy, and no script fails, on any page a test opens."""
     browser.get_log("browser")
     yield
-    severe = [
-        entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"
-    ]
-    assert not severe
+    entries = browser.get_log("browser")
+    assert not [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
 def _until(browser, script: str, *arguments):
@@ -105,6 +103,7 @@ def _keep(browser, name: str, height: int = 900) -> None:
     folder = os.environ.get("XASHPC_SCREENSHOTS")
     if folder:
         browser.set_window_size(1280, height)
+        browser.execute_script("window.scrollTo(0, 0)")
         time.sleep(0.5)
         browser.save_screenshot(str(Path(folder) / f"web_{name}.png"))
         browser.set_window_size(1280, 900)

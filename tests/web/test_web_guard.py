@@ -44,7 +44,7 @@ REFUSED = [
     ("/api/overlay?element=Cu&group=password", 400, "bad-filter"),
     ("/api/overlay?element=Cu&scale=max&scale=area", 400, "bad-filter"),
     ("/api/overlay", 400, "bad-filter"),
-    ("/api/overlay?key=" + ",".join(["ab"] * 100), 400, "too-many-spectra"),
+    ("/api/overlay?" + "&".join(["key=ab"] * 100), 400, "too-many-spectra"),
     ("/api/overlay?key=" + "0" * 64, 404, "not-found"),
     ("/api/campaigns/none", 404, "not-found"),
     ("/api/spectra/zz/curve", 404, "not-found"),
@@ -139,13 +139,8 @@ def test_bound_elsewhere_a_token_is_demanded(stocked):
 
 
 def test_without_the_token_nothing_is_shown(guarded, stocked):
-    for url in (
-        "/campaigns",
-        "/spectra",
-        f"/spectra/{stocked.keys['feff']}",
-        "/models",
-        "/nothing",
-    ):
+    one = f"/spectra/{stocked.keys['feff']}"
+    for url in ("/campaigns", "/spectra", one, "/models", "/nothing"):
         answer = guarded.get(url)
         assert (answer.status_code, answer.location) == (303, "/login")
     answer = guarded.get("/api/campaigns")
@@ -198,8 +193,9 @@ def test_bound_elsewhere_addresses_and_allowed_names_are_answered(guarded, host,
     assert guarded.get("/api/campaigns", headers={"Host": host}).status_code == status
 
 
-@pytest.mark.parametrize(("text", "mode", "words"), [("short", 0o600, "must hold"),
-                                                     (TOKEN, 0o644, "others may read")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "mode", "words"), [("short", 0o600, "must hold"), (TOKEN, 0o644, "others may read")]
+)
 def test_a_token_file_that_is_open_or_short_is_refused_without_quoting_it(
     tmp_path, text, mode, words
 ):

@@ -144,7 +144,8 @@ def test_class_means_are_means_of_the_stored_spectra(client, stocked):
     spectra = [stocked.store.spectrum(key) for key in keys]
     energy = np.array(found[0]["x"])
     expected = np.mean([np.interp(energy, s.energy, s.intensity) for s in spectra], axis=0)
-    np.testing.assert_allclose(found[0]["y"], expected, atol=1e-5)
+    # Energies travel in 0.1 meV: that is what the steep rise shows.
+    np.testing.assert_allclose(found[0]["y"], expected, atol=1e-4)
 
 
 def test_spectra_of_different_units_are_compared_at_one_maximum(client, stocked):

@@ -57,6 +57,11 @@ class Kept:
             self._answers[name] = (kept_until, answer)
         return answer
 
+    def forget(self) -> None:
+        """Drop every kept answer."""
+        with self._lock:
+            self._answers.clear()
+
 
 @dataclass(frozen=True, eq=False)
 class Services:

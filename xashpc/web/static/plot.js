@@ -175,7 +175,7 @@
 
     read() {
       if (this.cursor === null) {
-        this.readout.textContent = "";
+        this.readout.textContent = "Point to read values, drag to zoom; or use the arrow keys, + and −.";
         return;
       }
       const x = this.px(this.cursor);
