@@ -119,7 +119,9 @@ def many(result: Result) -> Iterator[Result]:
                         "name": f"copy {number}"},
         )  # fmt: skip
         spectrum = replace(
-            result.spectrum, intensity=np.asarray(result.spectrum.intensity) * (1 + number / 100)
+            result.spectrum,
+            energy=np.asarray(result.spectrum.energy) + 3.0 * (number % 3),
+            intensity=np.asarray(result.spectrum.intensity) * (1 + number / 500),
         )
         yield replace(result, calculation=calculation, spectrum=spectrum, files={})
 

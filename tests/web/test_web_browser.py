@@ -121,7 +121,7 @@ def test_campaigns_are_live(browser, address, stocked):
         "return document.querySelector('[data-campaign=\"irons-4d5e6f\"] [data-field=ended]')"
         ".textContent === '70'",
     )
-    _keep(browser, "campaigns", 520)
+    _keep(browser, "campaigns", 700)
 
 
 def test_a_mineral_name_with_a_script_is_shown_and_not_run(browser, address, stocked):
@@ -165,7 +165,7 @@ def test_the_structure_is_drawn_and_turned_by_keys(browser, address, stocked):
     canvas.send_keys("0")
     assert browser.execute_script(picture) == first
     _until(browser, "return !!document.querySelector('.plot path.curve')")
-    _keep(browser, "spectrum", 1250)
+    _keep(browser, "spectrum", 1400)
 
 
 def test_keys_walk_rows_choose_and_compare(browser, address):
@@ -176,7 +176,7 @@ def test_keys_walk_rows_choose_and_compare(browser, address):
         browser.switch_to.active_element.send_keys(key)
     chosen = browser.execute_script("return document.querySelectorAll('input:checked').length")
     assert chosen == 2
-    _keep(browser, "spectra", 820)
+    _keep(browser, "spectra", 960)
     browser.find_element(By.CSS_SELECTOR, "[data-needs]").click()
     _until(browser, "return document.querySelectorAll('.plot path.curve').length === 2")
 
@@ -209,14 +209,14 @@ def test_class_means_are_drawn_with_their_spread(browser, address):
     shown = browser.execute_script("return document.querySelectorAll('.plot path.curve').length")
     assert shown == 2
     browser.find_element(By.CSS_SELECTOR, ".key-list button").click()
-    _keep(browser, "overlay", 860)
+    _keep(browser, "overlay", 1020)
 
 
 def test_the_end_of_a_log_is_fetched_when_it_is_opened(browser, address):
     browser.get(f"{address}/failures?campaign={CAMPAIGN}")
     browser.find_element(By.CSS_SELECTOR, "[data-excerpt] summary").click()
     _until(browser, "return document.querySelector('[data-excerpt] pre').textContent.length > 20")
-    _keep(browser, "failures", 900)
+    _keep(browser, "failures", 1000)
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_the_end_of_a_log_is_fetched_when_it_is_opened(browser, address):
         (f"/campaigns/{CAMPAIGN}", "campaign", 900),
         ("/models", "models", 600),
         ("/models/evaluation?name=titanates-1a2b3c/Ti-K.evaluation.json", "evaluation", 900),
-        ("/workers", "workers", 520),
-        ("/help", "help", 620),
+        ("/workers", "workers", 660),
+        ("/help", "help", 800),
     ],
 )
 def test_a_page_fits_the_window_and_a_telephone(browser, address, path, name, height):

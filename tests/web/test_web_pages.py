@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xashpc.storage import pages
 from xashpc.web.app import create_app
 from xashpc.web.guard import Guard
 
@@ -183,3 +184,10 @@ def test_a_name_that_attacks_is_text_on_its_own_page_and_in_the_table(client, st
         text = client.get(url).text
         assert SCRIPT not in text and "<img src=x>" not in text
         assert "&lt;script&gt;" in text
+
+
+def test_a_search_that_finds_nothing_ends_and_says_what_would_help(client, monkeypatch):
+    monkeypatch.setattr(pages, "LONGEST_S", 0.0)
+    answer = client.get("/spectra?profile=nosuch")
+    assert answer.status_code == 400
+    assert "too-broad" in answer.text and "element" in answer.text

@@ -7,6 +7,7 @@ of some equalities and the key: what it costs depends on the page, not on the st
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from typing import Any
 
 from pymongo import ASCENDING
 
-from xashpc.errors import ConfigError, NotFoundError, StoreError
+from xashpc.errors import ConfigError, InputError, NotFoundError, StoreError
 from xashpc.storage.documents import Store
-from xashpc.storage.queries import FILTER_FIELDS, PROJECTION, build_filter
+from xashpc.storage.queries import PROJECTION, build_filter
 from xashpc.storage.records import SPECTRUM_TYPE
 
 #: Rows of a page at most: beyond, a person searches rather than reads.
@@ -45,6 +46,9 @@ _DIGITS = 12
 _SPAN = 16**_DIGITS
 _FIRST_WIDTH = _SPAN // 256
 _GROWTH = 16
+_WINDOW_S = 0.5
+#: A search ends here, found or not: behind a filter without an index stands the whole store.
+LONGEST_S = 8.0
 
 ROW = {**PROJECTION, "outcome.repairs": 1}
 FAILURE_ROW = {
@@ -114,14 +118,24 @@ class Pages:
         ------
         ConfigError
             If ``rows`` is out of range, or both ``after`` and ``before`` are given.
+        InputError
+            ``"too-broad"`` if nothing is found in ``LONGEST_S``.
         """
         if not 1 <= rows <= MAX_ROWS:
             raise ConfigError(f"rows must be 1 to {MAX_ROWS}; found {rows}")
         if after is not None and before is not None:
             raise ConfigError("give either 'after' or 'before', not both")
         query, back = _query(arguments, further), before is not None
-        found = self._read(query, projection, rows + 1, before if back else after, back).documents
-        more, found = len(found) > rows, found[:rows]
+        read = self._read(query, projection, rows + 1, before if back else after, back)
+        if read.stopped and not read.documents:
+            raise InputError(
+                "too-broad",
+                f"nothing was found in {LONGEST_S:.0f} s. Add a filter that has an index: element, "
+                "campaign, formula, chemsys, label or outcome",
+            )
+        found = read.documents
+        # A search that was stopped goes on behind what it found.
+        more, found = len(found) > rows or read.stopped, found[:rows]
         if back:
             found.reverse()
         if not found:
@@ -167,7 +181,9 @@ class Pages:
         rest = {name: value for name, value in query.items() if name not in lead}
         position = _position(start, back)
         first, width, found, n_read = position, _FIRST_WIDTH, [], 0
+        began = time.monotonic()
         while True:
+            asked = time.monotonic()
             stop = max(position - width, 0) if back else min(position + width, _SPAN)
             bounds = _bounds(position, stop, back, start if position == first else None)
             pipeline: list[dict] = [{"$match": {**lead, "_id": bounds}}]
@@ -181,8 +197,13 @@ class Pages:
             if len(found) >= limit or stop == (0 if back else _SPAN):
                 ended = stop == (0 if back else _SPAN) and start is None
                 return _Read(found[:limit], n_read, 1.0 if ended else share)
+            now = time.monotonic()
+            if now - began > LONGEST_S:
+                return _Read(found, n_read, share, stopped=True)
             factor = (limit - len(found)) / len(got) if got else _GROWTH
-            width = max(int(width * min(max(factor, 1 / _GROWTH), _GROWTH)), 1)
+            # A window that was slow is not followed by one that is slower still.
+            growth = min(_GROWTH, max(1.0, _WINDOW_S / max(now - asked, 1e-3)))
+            width = max(int(width * min(max(factor, 1 / _GROWTH), growth)), 1)
             position = stop
 
     def refusals(self, campaign: str, rows: int) -> tuple[list[dict], bool]:
@@ -249,6 +270,7 @@ class _Read:
     documents: list[dict]
     n_read: int
     share: float
+    stopped: bool = False
 
 
 def _query(arguments: Mapping[str, Any], further: Mapping[str, Any] | None) -> dict:
@@ -289,4 +311,4 @@ def _bounds(position: int, stop: int, back: bool, start: str | None) -> dict[str
     return {"$gt": start, "$lt": upper}
 
 
-__all__ = ["FILTER_FIELDS", "MAX_ROWS", "Page", "Pages"]
+__all__ = ["MAX_ROWS", "Page", "Pages"]

@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 
 from xashpc.calculation import OUTCOMES
 from xashpc.errors import InputError
-from xashpc.storage.pages import FILTER_FIELDS, MAX_ROWS
+from xashpc.storage.pages import MAX_ROWS
 
 #: Filters in the order a form shows them.
 FILTERS = (
@@ -78,7 +78,7 @@ def read_question(arguments: MultiDict, own: Iterable[str] = ()) -> Question:
         ``unknown-filter``, ``bad-filter``, ``page-size`` or ``bad-cursor``.
     """
     own = tuple(own)
-    known = {*FILTER_FIELDS, *own, "rows", "after", "before"}
+    known = {*FILTERS, *own, "rows", "after", "before"}
     unknown = sorted(set(arguments) - known)
     if unknown:
         raise InputError(

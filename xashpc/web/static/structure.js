@@ -1,7 +1,7 @@
 // Balls and sticks on a canvas: drag or arrow keys rotate, + and - zoom, the absorber has a ring.
 "use strict";
 (() => {
-  const START = [0.5, -0.45];
+  const START = [0.38, -0.24];
 
   function node(name, text, parent) {
     const element = document.createElement(name);
