@@ -17,13 +17,13 @@ from pymongo import ASCENDING
 
 from xashpc.errors import ConfigError, InputError, NotFoundError, StoreError
 from xashpc.storage.documents import Store
-from xashpc.storage.queries import PROJECTION, build_filter
+from xashpc.storage.queries import COUNTS, PROJECTION, build_filter
 from xashpc.storage.records import SPECTRUM_TYPE
 
 #: Rows of a page at most: beyond, a person searches rather than reads.
 MAX_ROWS = 200
 #: Documents that a count is estimated from, and failures that a tally is made of.
-COUNTED, TALLIED = 400, 500
+COUNTED, TALLIED = 200, 200
 #: A raw file above this is not read into the memory of a page's server, bytes.
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -151,7 +151,7 @@ class Pages:
         """How many match, and whether that is an estimate from a share of the keys.
 
         Keys are digests and hence spread evenly: from ``COUNTED`` documents in a share of them the
-        number of all follows to some five per cent.
+        number of all follows to some seven per cent.
         """
         read = self._read(_query(arguments, further), {"_id": 1}, COUNTED, None, False)
         if read.share >= 1.0:
@@ -311,4 +311,4 @@ def _bounds(position: int, stop: int, back: bool, start: str | None) -> dict[str
     return {"$gt": start, "$lt": upper}
 
 
-__all__ = ["MAX_ROWS", "Page", "Pages"]
+__all__ = ["COUNTS", "MAX_ROWS", "Page", "Pages"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, jsonify, redirect, render_template, url_for
 
+from xashpc.storage.pages import COUNTS
 from xashpc.web.services import services
 
 blueprint = Blueprint("campaigns", __name__)
@@ -16,6 +17,7 @@ MAX_REFUSALS = 50
 #: Parts of a progress bar, in their order; "remaining" is what is left of it.
 PARTS = ("ok", "repaired", "imported", "quarantined")
 BAR_WIDTH = 1000
+_UNKNOWN = dict.fromkeys(COUNTS, 0)
 
 
 @blueprint.get("/")
@@ -82,11 +84,13 @@ def _row(document: dict[str, Any]) -> dict[str, Any]:
     """What a campaign's line says, with the widths of its bar."""
     service = services()
     campaign = document["_id"]
-    counts = service.kept.get(
-        ("counts", campaign), lambda: service.store.count_outcomes(campaign),
+    counts = service.kept.soon(
+        ("counts", campaign),
+        lambda: service.store.count_outcomes(campaign),
+        _UNKNOWN,
         # What is done no longer changes much.
         30.0 if document.get("stage") == "done" else 2.0,
-    )  # fmt: skip
+    )
     ended = sum(counts[name] for name in PARTS)
     total = ended + counts["remaining"]
     x, bar = 0.0, []
@@ -103,6 +107,7 @@ def _row(document: dict[str, Any]) -> dict[str, Any]:
         "counts": counts,
         "ended": ended,
         "total": total,
+        "counting": counts is _UNKNOWN,
         "percent": round(100 * ended / total, 1) if total else 0.0,
         "bar": bar,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -19,6 +20,7 @@ T = TypeVar("T")
 # Counts of a running campaign: browsers ask every few seconds, each of them for all campaigns.
 FRESH_S = 2.0
 SHARE = 10.0
+PATIENCE_S = 0.3
 MAX_KEPT = 256
 
 
@@ -40,6 +42,9 @@ class Kept:
     def __init__(self) -> None:
         self._answers: dict[Hashable, tuple[float, Any]] = {}
         self._lock = threading.Lock()
+        self._under_way: dict[Hashable, Future] = {}
+        # One at a time: the database has other work.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="counting")
 
     def get(self, name: Hashable, make: Callable[[], T], fresh_s: float = FRESH_S) -> T:
         """The answer kept under ``name`` while it is fresh, else a new one."""
@@ -56,6 +61,28 @@ class Kept:
                 self._answers.pop(min(self._answers, key=lambda key: self._answers[key][0]))
             self._answers[name] = (kept_until, answer)
         return answer
+
+    def soon(
+        self, name: Hashable, make: Callable[[], T], default: T, fresh_s: float = FRESH_S
+    ) -> T:
+        """The answer kept under ``name``, however old, while a new one is on its way.
+
+        Asked for the first time, it is waited for a moment, and then ``default`` is the answer:
+        counting a large campaign takes longer than a page may.
+        """
+        with self._lock:
+            kept = self._answers.get(name)
+            if kept is not None and time.monotonic() < kept[0]:
+                return kept[1]
+            task = self._under_way.get(name)
+            if task is None or task.done():
+                task = self._under_way[name] = self._pool.submit(self.get, name, make, fresh_s)
+        if kept is not None:
+            return kept[1]
+        try:
+            return task.result(PATIENCE_S)
+        except TimeoutError:
+            return default
 
     def forget(self) -> None:
         """Drop every kept answer."""

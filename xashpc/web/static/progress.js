@@ -16,6 +16,7 @@
   function show(campaign) {
     const card = root.querySelector(`[data-campaign="${CSS.escape(campaign.id)}"]`);
     if (!card) return false;
+    if (campaign.counting) return true; // a large campaign: the numbers come later
     for (const name of ["percent", "ended", "total", "stage"])
       put(card.querySelector(`[data-field=${name}]`), campaign[name]);
     const stage = card.querySelector("[data-field=stage]");
