@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, jsonify, redirect, render_template, url_for
 
 from xashpc.storage.pages import COUNTS
-from xashpc.web.services import services
+from xashpc.web.services import PATIENCE_S, services
 
 blueprint = Blueprint("campaigns", __name__)
 
@@ -76,11 +76,12 @@ def _all() -> tuple[list[dict[str, Any]], bool]:
     service = services()
     table = service.kept.get("campaigns", service.store.campaigns)
     newest = table.iloc[::-1].head(MAX_CAMPAIGNS).to_dict("records")
-    rows = [_row({**record, "_id": record["campaign"]}) for record in newest]
+    patience_s = PATIENCE_S / max(1, len(newest))  # of all of them together
+    rows = [_row({**record, "_id": record["campaign"]}, patience_s) for record in newest]
     return rows, len(table) > MAX_CAMPAIGNS
 
 
-def _row(document: dict[str, Any]) -> dict[str, Any]:
+def _row(document: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """What a campaign's line says, with the widths of its bar."""
     service = services()
     campaign = document["_id"]
@@ -90,6 +91,7 @@ def _row(document: dict[str, Any]) -> dict[str, Any]:
         _UNKNOWN,
         # What is done no longer changes much.
         30.0 if document.get("stage") == "done" else 2.0,
+        patience_s,
     )
     ended = sum(counts[name] for name in PARTS)
     total = ended + counts["remaining"]

@@ -63,7 +63,12 @@ class Kept:
         return answer
 
     def soon(
-        self, name: Hashable, make: Callable[[], T], default: T, fresh_s: float = FRESH_S
+        self,
+        name: Hashable,
+        make: Callable[[], T],
+        default: T,
+        fresh_s: float = FRESH_S,
+        patience_s: float = PATIENCE_S,
     ) -> T:
         """The answer kept under ``name``, however old, while a new one is on its way.
 
@@ -80,7 +85,7 @@ class Kept:
         if kept is not None:
             return kept[1]
         try:
-            return task.result(PATIENCE_S)
+            return task.result(patience_s)
         except TimeoutError:
             return default
 
