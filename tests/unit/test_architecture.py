@@ -30,6 +30,7 @@ RANK = {
     "training": 7,
     "reports": 7,
     "cluster": 8,
+    "web": 8,
     "flows": 9,
     "firetasks": 10,
     "testing": 10,

@@ -48,7 +48,8 @@ def test_a_wheel_finds_its_workflows_launchers_and_schemas(tmp_path):
     target = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
-    for name in (*SHIPPED, "engines/quanty_2p.lua", "schemas/block.schema.json"):
+    web = ("web/static/plot.js", "web/templates/base.html")
+    for name in (*SHIPPED, *web, "engines/quanty_2p.lua", "schemas/block.schema.json"):
         assert (target / "xashpc" / name).is_file(), name
     code = (
         "import importlib.resources as r, xashpc;"

@@ -26,6 +26,7 @@ from xashpc.cli import (
     results,
     site,
     train,
+    web,
     worker,
 )
 from xashpc.errors import XasHpcError
@@ -36,6 +37,7 @@ Examples:
   xashpc run workflows/kedge_lce.yaml        compute, process, train, report
   xashpc find --element Cu --label T4        query the results store
   xashpc show 3fa9 --plot spectrum.png       one spectrum with its whole history
+  xashpc web                                 the results in a browser
   xashpc db start                            the embedded database, for one machine
 """
 
@@ -87,6 +89,7 @@ for command in (
     results.files,
     site.site,
     train.train,
+    web.web,
     worker.worker,
 ):
     cli.add_command(command)

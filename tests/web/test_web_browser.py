@@ -1,0 +1,274 @@
+"""The command in a real headless browser: scripts run under the policy, and keys do what they say.
+
+``XASHPC_SCREENSHOTS=docs/figures`` keeps pictures of the pages there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ENABLE = (
+    "enable with: pip install 'xashpc[test]' and, on Debian or Ubuntu, "
+    "apt-get install chromium chromium-driver"
+)
+selenium = pytest.importorskip("selenium", reason=ENABLE)
+
+from selenium import webdriver  # noqa: E402
+from selenium.common.exceptions import WebDriverException  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
+
+CAMPAIGN, OTHER = "titanates-1a2b3c", "irons-4d5e6f"
+WAIT_S = 15
+
+pytestmark = [pytest.mark.database, pytest.mark.engine]
+
+
+def _serve(stocked, *options: str) -> tuple[subprocess.Popen, str, str]:
+    """``xashpc web`` in a process of its own: it, its address, and what it said before."""
+    command = [
+        sys.executable, "-m", "xashpc.cli.main", "--launchpad", str(stocked.launchpad_file), "web",
+        "--port", "0", "--results", str(stocked.results), *options,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    said = ""
+    for line in process.stdout:
+        said += line
+        found = re.search(r"at (http://\S+)/ ", line)
+        if found:
+            return process, found[1], said
+    raise AssertionError(f"xashpc web ended: {said}")
+
+
+@pytest.fixture(scope="module")
+def address(stocked) -> Iterator[str]:
+    process, url, _ = _serve(stocked)
+    yield url
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[webdriver.Chrome]:
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip(f"no chromium with chromedriver; {ENABLE}")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    profile = tmp_path_factory.mktemp("browser")
+    for argument in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--window-size=1280,900", "--hide-scrollbars", f"--user-data-dir={profile}",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    try:
+        window = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    except WebDriverException as error:
+        pytest.skip(f"chromium does not start ({error.msg.splitlines()[0]}); {ENABLE}")
+    window.set_page_load_timeout(60)
+    yield window
+    window.quit()
+
+
+@pytest.fixture(autouse=True)
+def no_complaints(browser):
+    """Nothing is forbidden by the policy, and no script fails, on any page a test opens."""
+    browser.get_log("browser")
+    yield
+    entries = browser.get_log("browser")
+    assert not [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+
+
+def _until(browser, script: str, *arguments):
+    return WebDriverWait(browser, WAIT_S).until(lambda w: w.execute_script(script, *arguments))
+
+
+def _keep(browser, name: str, height: int = 900) -> None:
+    """A picture of the page, where somebody asked for one."""
+    folder = os.environ.get("XASHPC_SCREENSHOTS")
+    if folder:
+        browser.set_window_size(1280, height)
+        browser.execute_script("window.scrollTo(0, 0)")
+        time.sleep(0.5)
+        browser.save_screenshot(str(Path(folder) / f"web_{name}.png"))
+        browser.set_window_size(1280, 900)
+
+
+def test_campaigns_are_live(browser, address, stocked):
+    browser.get(f"{address}/campaigns")
+    _until(browser, "return document.querySelector('[data-live]').textContent === 'live'")
+    browser.execute_script(
+        "document.querySelector('[data-campaign=\"irons-4d5e6f\"] [data-field=ended]')"
+        ".textContent = 'stale'"
+    )
+    _until(
+        browser,
+        "return document.querySelector('[data-campaign=\"irons-4d5e6f\"] [data-field=ended]')"
+        ".textContent === '70'",
+    )
+    _keep(browser, "campaigns", 700)
+
+
+def test_a_mineral_name_with_a_script_is_shown_and_not_run(browser, address, stocked):
+    browser.get(f"{address}/spectra/{stocked.keys['failed']}")
+    heading = browser.find_element(By.TAG_NAME, "h1").text
+    assert "<script>alert(1)</script>" in heading
+    # A dialog of alert() would make this raise.
+    assert browser.execute_script("return document.scripts.length") >= 1
+
+
+def test_the_plot_is_drawn_read_and_zoomed_by_keys(browser, address, stocked):
+    browser.get(f"{address}/spectra/{stocked.keys['feff']}")
+    _until(browser, "return !!document.querySelector('.plot path.curve')")
+    plot = browser.find_element(By.CSS_SELECTOR, ".plot > svg")
+    browser.execute_script("arguments[0].focus()", plot)
+    plot.send_keys(Keys.ARROW_RIGHT)
+    said = browser.find_element(By.CSS_SELECTOR, ".readout").text
+    assert re.match(r"\d+\.\d eV", said)
+    span = "const p = document.querySelector('.plot').plot; return p.high - p.low"
+    whole = browser.execute_script(span)
+    plot.send_keys("+")
+    assert browser.execute_script(span) == pytest.approx(0.6 * whole)
+    plot.send_keys("0")
+    assert browser.execute_script(span) == pytest.approx(whole)
+
+
+def test_the_structure_is_drawn_and_turned_by_keys(browser, address, stocked):
+    browser.get(f"{address}/spectra/{stocked.keys['imported']}")
+    _until(browser, "return !!document.querySelector('.structure').viewer")
+    canvas = browser.find_element(By.CSS_SELECTOR, ".structure canvas")
+    picture = "return document.querySelector('.structure canvas').toDataURL()"
+    first = browser.execute_script(picture)
+    browser.execute_script("arguments[0].focus()", canvas)
+    canvas.send_keys(Keys.ARROW_LEFT)
+    turned = browser.execute_script(picture)
+    assert turned != first
+    canvas.send_keys("c")
+    cell = "return document.querySelector('.structure').viewer.view"
+    assert browser.execute_script(cell) == "cell"
+    canvas.send_keys("c")
+    canvas.send_keys("0")
+    assert browser.execute_script(picture) == first
+    _until(browser, "return !!document.querySelector('.plot path.curve')")
+    _keep(browser, "spectrum", 1400)
+
+
+def test_keys_walk_rows_choose_and_compare(browser, address):
+    browser.get(f"{address}/spectra?campaign={OTHER}&rows=20")
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys("j")
+    for key in ("x", "j", "x"):
+        browser.switch_to.active_element.send_keys(key)
+    chosen = browser.execute_script("return document.querySelectorAll('input:checked').length")
+    assert chosen == 2
+    _keep(browser, "spectra", 960)
+    browser.find_element(By.CSS_SELECTOR, "[data-needs]").click()
+    _until(browser, "return document.querySelectorAll('.plot path.curve').length === 2")
+
+
+def test_keys_go_to_pages_and_turn_them(browser, address):
+    browser.get(f"{address}/spectra?rows=20")
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys("n")
+    _until(browser, "return location.search.includes('after=')")
+    body = browser.find_element(By.TAG_NAME, "body")
+    body.send_keys("g")
+    body.send_keys("w")
+    _until(browser, "return location.pathname === '/workers' && document.readyState === 'complete'")
+    browser.find_element(By.TAG_NAME, "body").send_keys("?")
+    _until(browser, "return location.pathname === '/help'")
+
+
+def test_the_first_stop_of_the_tab_key_skips_to_the_content(browser, address):
+    browser.get(f"{address}/failures")
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    assert browser.switch_to.active_element.get_attribute("class") == "skip"
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert browser.execute_script("return document.activeElement.id") == "main"
+
+
+def test_class_means_are_drawn_with_their_spread(browser, address):
+    browser.get(f"{address}/overlay?campaign={OTHER}&group=label&scale=none")
+    _until(browser, "return document.querySelectorAll('.plot path.band').length === 3")
+    browser.find_element(By.CSS_SELECTOR, ".key-list button").click()
+    shown = browser.execute_script("return document.querySelectorAll('.plot path.curve').length")
+    assert shown == 2
+    browser.find_element(By.CSS_SELECTOR, ".key-list button").click()
+    _keep(browser, "overlay", 1020)
+
+
+def test_the_end_of_a_log_is_fetched_when_it_is_opened(browser, address):
+    browser.get(f"{address}/failures?campaign={CAMPAIGN}")
+    browser.find_element(By.CSS_SELECTOR, "[data-excerpt] summary").click()
+    _until(browser, "return document.querySelector('[data-excerpt] pre').textContent.length > 20")
+    _keep(browser, "failures", 1000)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "height"),
+    [
+        (f"/campaigns/{CAMPAIGN}", "campaign", 900),
+        ("/models", "models", 600),
+        ("/models/evaluation?name=titanates-1a2b3c/Ti-K.evaluation.json", "evaluation", 900),
+        ("/workers", "workers", 660),
+        ("/help", "help", 800),
+    ],
+)
+def test_a_page_fits_the_window_and_a_telephone(browser, address, path, name, height):
+    browser.get(f"{address}{path}")
+    _keep(browser, name, height)
+    wide = "return document.documentElement.scrollWidth <= window.innerWidth"
+    assert browser.execute_script(wide)
+    browser.set_window_size(500, 900)
+    assert browser.execute_script(wide)
+    browser.set_window_size(1280, 900)
+
+
+def test_in_the_dark_the_page_is_dark(browser, address, stocked):
+    media = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browser.get(f"{address}/spectra/{stocked.keys['imported']}")
+    colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, re.findall(r"\d+", colour)[:3])) < 120
+    _until(browser, "return !!document.querySelector('.plot path.curve')")
+    _until(browser, "return !!document.querySelector('.structure').viewer")
+    _keep(browser, "dark", 1000)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_signing_in_with_the_printed_token(browser, stocked):
+    process, url, said = _serve(stocked, "--token")
+    try:
+        line = process.stdout.readline()
+        token = line.split(": ", 1)[1].strip()
+        browser.get(f"{url}/campaigns")
+        field = browser.find_element(By.NAME, "token")
+        field.send_keys("not-the-token-at-all")
+        field.submit()
+        _until(browser, "return !!document.querySelector('[role=alert]')")
+        browser.get_log("browser")  # the browser notes the status 403 as an error
+        field = browser.find_element(By.NAME, "token")
+        field.send_keys(token)
+        field.submit()
+        _until(browser, "return location.pathname === '/campaigns'")
+        assert browser.execute_script("return document.cookie") == ""  # HttpOnly
+        assert token not in browser.current_url
+    finally:
+        process.terminate()
+        rest = process.communicate(timeout=20)[0]
+    assert token not in rest

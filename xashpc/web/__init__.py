@@ -1,0 +1,1 @@
+"""Web: the results store in a browser, read-only."""
