@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh \
-    local,feff,amcsd,train,tensorstore,atomate,multiplet,cluster,horovod,docs,export,web,test
+    local,feff,amcsd,train,tensorstore,atomate,multiplet,cluster,horovod,docs,export,web,referee,test
 # With this, tests of Horovod fail where they would be skipped.
 export XASHPC_REQUIRE_HOROVOD=1
 # A browser for the dashboard's tests, which are skipped where none can be had.
