@@ -41,13 +41,18 @@ fi
 stamp="$venv/.xashpc-$(printf '%s' "$extras" | cat - setup.cfg pyproject.toml | sha256sum | cut -c1-16)"
 if [ ! -e "$stamp" ]; then
     echo "setup: installing xashpc[$extras] into $venv (one to three minutes the first time)" >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+    # Horovod is built by a script of its own: pip alone would build it without TensorFlow.
+    plain=$(printf '%s' ",$extras," | sed 's/,horovod,/,/; s/^,//; s/,$//')
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$plain]"
     # crispy carries Quanty and its atomic parameters; what it depends on is a GUI we do not use.
     case ",$extras," in
         *,quanty,* | *,multiplet,*)
             "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
                 'crispy>=2026.3'
             ;;
+    esac
+    case ",$extras," in
+        *,horovod,*) XASHPC_VENV="$venv" bash scripts/horovod_wheel.sh ;;
     esac
     touch "$stamp"
 fi

@@ -28,6 +28,7 @@ from xashpc.flows.stages import (
     report_stage,
     train_stage,
 )
+from xashpc.flows.training import job_from_dict, run_training
 from xashpc.flows.workflow import expanded_workflow
 from xashpc.recovery.signals import Terminated, terminate_as_exception
 from xashpc.storage import Store
@@ -183,3 +184,15 @@ class LedgeFinishTask(_CampaignTask):
             config = open_ledge(store, fw_spec["campaign_id"])
             summary = finish_ledge(store, config, self._results(fw_spec))
         return FWAction(stored_data=summary)
+
+
+@explicit_serialize
+class TrainNetworkTask(_CampaignTask):
+    """Train a network on zarr datasets, on several ranks if asked. Argument ``training``."""
+
+    required_params = ["training"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        job = job_from_dict(self["training"], self._results({**fw_spec, "campaign_id": ""}))
+        with self._requeued_when_stopped():
+            return FWAction(stored_data=run_training(job))

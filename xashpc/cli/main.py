@@ -18,9 +18,11 @@ from xashpc.cli import (
     engines,
     farm,
     importing,
+    ledge_nets,
     reproduce,
     results,
     site,
+    train,
     worker,
 )
 from xashpc.errors import XasHpcError
@@ -71,11 +73,13 @@ for command in (
     farm.estimate,
     farm.farm,
     importing.import_,
+    ledge_nets.ledge,
     reproduce.reproduce,
     results.find,
     results.show,
     results.files,
     site.site,
+    train.train,
     worker.worker,
 ):
     cli.add_command(command)

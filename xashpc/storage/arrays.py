@@ -271,6 +271,22 @@ def _check_files(path: Path, *, verify: bool) -> None:
             raise DatasetError(f"{path} is damaged: the checksum of {name} differs. {advice}")
 
 
+def check_files(path: Path | str, *, verify: bool = False) -> None:
+    """See that a dataset is complete, without reading it: names and sizes of all its files.
+
+    Parameters
+    ----------
+    verify : bool
+        Compare the checksum of every file as well.
+
+    Raises
+    ------
+    DatasetError
+        If it is partial or damaged.
+    """
+    _check_files(Path(path), verify=verify)
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:

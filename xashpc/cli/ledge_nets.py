@@ -1,0 +1,190 @@
+"""``xashpc ledge``: networks of 2p model spectra: train, evaluate, predict, report."""
+
+from __future__ import annotations
+
+import csv
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from xashpc import __version__
+from xashpc.errors import InputError
+from xashpc.training.ledge_options import OPTIMISERS, SCHEDULES, LedgeOptions
+
+if TYPE_CHECKING:
+    from xashpc.training.ledge_data import LedgeData
+    from xashpc.training.ledge_saved import LedgePredictor
+
+# What trains and judges networks loads scipy and scikit-learn: only when it is used.
+
+EXISTING = click.Path(exists=True, path_type=Path)
+
+
+@click.group()
+def ledge() -> None:
+    """Networks from the parameters of a 2p model spectrum to the spectrum."""
+
+
+@ledge.command()
+@click.argument("dataset", type=EXISTING)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the network.  [default: "
+              "beside the dataset]")  # fmt: skip
+@click.option("--paper", is_flag=True, help="The paper's recipe: sLCNN-7, RMSprop, 80 epochs.")
+@click.option("--model", help="ledge-compact, -dnn, -cnn, -tcnn, -lcnn, -slcnn or -broadened.  "
+              "[default: ledge-compact]")  # fmt: skip
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+              help="Hyper-parameter of the model; may be repeated.")  # fmt: skip
+@click.option("--rows", type=int, help="Leading spectra used.  [default: all]")
+@click.option("--test-rows", type=int, help="Spectra kept for testing.  [default: 10000]")
+@click.option("--epochs", type=int)
+@click.option("--batch-size", type=int)
+@click.option("--learning-rate", type=float)
+@click.option("--optimiser", type=click.Choice(OPTIMISERS))
+@click.option("--schedule", type=click.Choice(SCHEDULES))
+@click.option("--minutes", type=float, help="Wall time at most.")
+@click.option("--patience", type=int, help="End after so many epochs without progress.")
+@click.option("--seed", type=int)
+def train(dataset: Path, out: Path | None, paper: bool, settings: tuple[str, ...], **given) -> None:
+    """Train a network on DATASET, an ion's .zarr of a campaign, and evaluate it."""
+    from xashpc.training.ledge import train_ledge
+    from xashpc.training.ledge_data import read_ledge
+    from xashpc.training.ledge_saved import predictor_of
+
+    changes = {name: value for name, value in given.items() if value is not None}
+    changes["settings"] = dict(_setting(text) for text in settings)
+    options = (LedgeOptions.paper if paper else LedgeOptions)(**changes)
+    data = read_ledge(dataset, options.rows)
+    fit = train_ledge(data, options, lambda line: click.echo(line, err=True))
+    predictor = predictor_of(fit, data, options, _versions())
+    path = predictor.save(out or dataset.parent)
+    _evaluate(predictor, data, path.parent)
+    click.secho(f"network: {path}", bold=True)
+
+
+@ledge.command()
+@click.argument("network", type=EXISTING)
+@click.argument("dataset", type=EXISTING, required=False)
+@click.option("--variants", type=int, default=0, metavar="ROWS",
+              help="Also ROWS new spectra each of the paper's Oh and C4v tests.")  # fmt: skip
+def evaluate(network: Path, dataset: Path | None, variants: int) -> None:
+    """Evaluate NETWORK (.keras) on the test rows of its DATASET (.zarr).
+
+    Without DATASET the evaluation beside the network is taken, and only --variants are added.
+    """
+    from xashpc.training.ledge_data import read_ledge
+    from xashpc.training.ledge_evaluation import read_evaluation
+    from xashpc.training.ledge_saved import LedgePredictor
+
+    predictor = LedgePredictor.load(network)
+    if dataset is None:
+        _add_variants(read_evaluation(network), predictor, network.parent, variants)
+        return
+    data = read_ledge(dataset, predictor.card["rows"]["test"][1])
+    _evaluate(predictor, data, network.parent, variants)
+
+
+@ledge.command()
+@click.argument("network", type=EXISTING)
+@click.argument("parameters", type=EXISTING)
+@click.argument("output", type=click.Path(path_type=Path))
+def predict(network: Path, parameters: Path, output: Path) -> None:
+    """Spectra of the rows of PARAMETERS (.csv with a header, or .npy) to OUTPUT (.npz)."""
+    from xashpc.training.ledge_saved import LedgePredictor
+
+    predictor = LedgePredictor.load(network)
+    rows = _read_parameters(parameters, predictor.box.names)
+    spectra, outside = predictor.spectra(rows)
+    with output.open("wb") as file:
+        np.savez_compressed(
+            file, spectra=spectra, energy=predictor.energy, parameters=rows, outside=outside
+        )
+    click.echo(f"{len(spectra)} spectra, {int(outside.sum())} outside the training range: {output}")
+
+
+@ledge.command()
+@click.argument("directory", type=EXISTING)
+def report(directory: Path) -> None:
+    """A page of the evaluations in DIRECTORY, with figures as PNG beside it."""
+    from xashpc.reports.ledge import write_ledge_report
+    from xashpc.training.ledge_evaluation import read_evaluations
+
+    path = write_ledge_report(read_evaluations(directory), directory)
+    click.secho(f"report: {path}", bold=True)
+
+
+def _evaluate(
+    predictor: LedgePredictor, data: LedgeData, directory: Path, variants: int = 0
+) -> None:
+    from xashpc.training.ledge_evaluation import evaluate as measured
+
+    _add_variants(measured(predictor, data), predictor, directory, variants)
+
+
+def _add_variants(found: dict, predictor: LedgePredictor, directory: Path, variants: int) -> None:
+    from xashpc.training import ledge_evaluation
+
+    if variants:
+        from xashpc.flows.ledge_tests import compounds, evaluate_variants
+
+        found["variants"] = evaluate_variants(predictor, variants)
+        found["compounds"] = compounds(predictor)
+    path = ledge_evaluation.write_evaluation(found, directory)
+    test = found["test"]
+    click.echo(
+        f"{found['ion']}: {test['n']} test spectra, MSE {test['mse']:.2e}, MAE {test['mae']:.4f}; "
+        f"SE < 3 %: {test['below_3']:.1%}, < 7 %: {test['below_7']:.1%}, > 10 %: "
+        f"{test['above_10']:.1%}"
+    )
+    for name, case in found["variants"].items():
+        click.echo(
+            f"{name}: SE < 10 %: {case['matches']:.1%}, largest SE {case['test']['se_max']:.1%}, "
+            f"reliable range {case['reliable_share']:.1%}"
+        )
+    for name, case in found.get("compounds", {}).items():
+        click.echo(f"{name}: SE {case['se']:.2%} (paper {case['se_paper']:.2%})")
+    click.echo(f"evaluation: {path}")
+
+
+def _setting(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"--set takes NAME=VALUE; found {text!r}")
+    parts = [_number(part) for part in value.split(",") if part]
+    return name, tuple(parts) if "," in value else parts[0]
+
+
+def _number(text: str) -> object:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _read_parameters(path: Path, names: tuple[str, ...]) -> np.ndarray:
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return np.array([[float(row[name]) for name in names] for row in rows])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "bad-parameter",
+            f"{path} must have a header with {', '.join(names)} and a number in each; {error!r}",
+        ) from error
+
+
+def _versions() -> dict[str, str]:
+    found = {"xashpc": __version__, "python": platform.python_version()}
+    for package in ("keras", "tensorflow-cpu", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

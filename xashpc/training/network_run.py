@@ -1,0 +1,229 @@
+"""One training from its options: data, split, network, loop, scores, and the files it leaves."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xashpc import __version__
+from xashpc.errors import ConfigError
+from xashpc.extras import require
+from xashpc.models import get_model
+from xashpc.models.base import Model
+from xashpc.training.checkpoint import FILE as CHECKPOINT
+from xashpc.training.network_options import TrainingOptions
+from xashpc.training.ranks import Ranks, current_ranks, elastic
+from xashpc.training.rows import RowSource
+from xashpc.training.runtime import prepare
+from xashpc.training.scaled import LOG, StreamTrainer, results_of
+from xashpc.training.scalers import Moments, moments
+from xashpc.training.splitting import Split, split_rows
+
+if TYPE_CHECKING:
+    import keras
+
+logger = logging.getLogger(__name__)
+
+CARD_VERSION = 1
+_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "horovod", "numpy", "zarr", "tensorstore")
+# Of a dataset's attributes, those that say where its rows come from.
+_ORIGIN = ("ion", "element", "edge", "query", "campaign", "versions", "seed", "sampling",
+           "schema_version", "kind", "created_at")  # fmt: skip
+
+
+def train_network(
+    options: TrainingOptions,
+    *,
+    resume: bool = False,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train with the ranks that were started, and save network and card.
+
+    Returns
+    -------
+    the card; on rank 0 it is in ``<output>/<name>.json``, beside ``<name>.keras``
+
+    Raises
+    ------
+    DatasetError
+        If the data are absent, damaged or too few.
+    ConfigError
+        If settings do not fit the data, or the output holds another training.
+    ModelError
+        If the loss is not finite.
+    """
+    prepare()
+    ranks = current_ranks(options.compression)
+    directory = Path(options.output)
+    _refuse_overwriting(directory, options, resume, ranks)
+    source, split = open_rows(options)
+    found = moments(source, split.train, wanted=options.scaling_rows, seed=options.seed)
+    model = _model(options, source)
+    # From different seeds, so that what makes replicas equal is the broadcast, and that dropout
+    # differs between ranks.
+    network = _network(model, source, found, options, options.seed + ranks.rank)
+    standard = options.target_scaling == "standard"
+    trainer = StreamTrainer(
+        network, source, split, options, ranks, directory, on_epoch=on_epoch,
+        target_mean=found.target_mean if standard else 0.0,
+        target_std=found.target_std if standard else 1.0,
+    )  # fmt: skip
+    first = json.dumps({"rank": ranks.rank, "sha256": trainer.weights_digest()})
+    logger.info("initial weights %s", first)
+    if elastic():
+        from xashpc.training.elastic import train_elastic
+
+        train_elastic(trainer)
+    else:
+        trainer.run(resume=resume)
+    card = _card(options, trainer, source, split, found, model)
+    if ranks.rank == 0:
+        _save(directory, options, _final(trainer.network, options, found), card)
+    ranks.sum([0.0])  # nobody leaves before the files are there
+    return card
+
+
+def open_rows(options: TrainingOptions) -> tuple[RowSource, Split]:
+    """The data of a training and how they are split; nothing but metadata and texts is read."""
+    source = RowSource(
+        options.data, inputs=options.inputs, targets=options.targets,
+        classes=options.classes or None, reader=options.reader, threads=options.feed.threads,
+    )  # fmt: skip
+    return source, split_rows(source, options.split)
+
+
+def _refuse_overwriting(
+    directory: Path, options: TrainingOptions, resume: bool, ranks: Ranks
+) -> None:
+    if elastic():
+        # No word between ranks before the loop: one that joins later would be alone with it.
+        return
+    there = [n for n in (CHECKPOINT, f"{options.name}.json") if (directory / n).exists()]
+    # All ranks look before the first of them writes.
+    ranks.sum([0.0])
+    if there and not resume:
+        raise ConfigError(
+            f"{directory} holds a training already ({', '.join(there)}). Go on with it "
+            "(--resume), or give another output"
+        )
+
+
+def _model(options: TrainingOptions, source: RowSource) -> Model:
+    model = get_model(options.model, **options.model_settings)
+    wanted = "classification" if source.classes else "regression"
+    if model.task != wanted:
+        raise ConfigError(
+            f"{options.model} is for {model.task}, and {options.targets} of {source.name} "
+            f"asks for {wanted}"
+        )
+    if (options.loss == "categorical_crossentropy") != bool(source.classes):
+        raise ConfigError(
+            f"loss {options.loss} does not fit {wanted}; classes take categorical_crossentropy, "
+            "numbers take mse, mae or huber"
+        )
+    if len(source.target_shape) != 1:
+        raise ConfigError(
+            f"targets {options.targets} have rows of shape {source.target_shape}; expected one "
+            "dimension"
+        )
+    return model
+
+
+def _network(
+    model: Model, source: RowSource, found: Moments, options: TrainingOptions, seed: int
+) -> keras.Model:
+    """The model behind the scaling of its inputs."""
+    keras = require("keras", extra="train", purpose="training a network")
+    keras.config.set_dtype_policy(options.precision)
+    try:
+        core = model.build(source.input_shape, source.target_shape[0], seed)
+        inputs = keras.Input(source.input_shape, name="rows")
+        scaled = keras.layers.Normalization(
+            mean=found.input_mean, variance=found.input_std**2, dtype="float32", name="scaling"
+        )(inputs)
+        outputs = keras.layers.Activation("linear", dtype="float32", name="scaled")(core(scaled))
+        return keras.Model(inputs, outputs, name=model.name.replace("-", "_"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def _final(network: keras.Model, options: TrainingOptions, found: Moments) -> keras.Model:
+    """The trained network with outputs in units of the targets."""
+    if options.target_scaling == "none":
+        return network
+    keras = require("keras", extra="train", purpose="saving a network")
+    outputs = keras.layers.Rescaling(
+        found.target_std, found.target_mean.tolist(), dtype="float32", name="unscaled"
+    )(network.outputs[0])
+    return keras.Model(network.inputs, outputs, name=network.name)
+
+
+def _card(
+    options: TrainingOptions,
+    trainer: StreamTrainer,
+    source: RowSource,
+    split: Split,
+    found: Moments,
+    model: Model,
+) -> dict[str, Any]:
+    digests = trainer.ranks.gather(trainer.weights_digest())
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    scores = {
+        name: trainer.scores(rows) for name, rows in parts.items() if rows.size and name != "train"
+    }
+    return {
+        "schema_version": CARD_VERSION,
+        "name": options.name,
+        "model": model.describe(),
+        "n_parameters": trainer.network.count_params(),
+        "data": [
+            {"path": str(path), **{k: v for k, v in source.attributes(n).items() if k in _ORIGIN}}
+            for n, path in enumerate(source.paths)
+        ],
+        "inputs": options.inputs,
+        "targets": options.targets,
+        "classes": list(source.classes or ()),
+        "input_scaling": {"mean": found.input_mean.tolist(), "std": found.input_std.tolist(),
+                          "rows": found.rows},  # fmt: skip
+        "split": {"by": split.by, "seed": options.split.seed,
+                  **{name: int(rows.size) for name, rows in parts.items()}},  # fmt: skip
+        "seed": options.seed,
+        "ranks": trainer.ranks.size,
+        "weights_sha256": digests,
+        "scores": scores,
+        "epochs_trained": trainer.progress.epoch,
+        "history": list(results_of(trainer.progress.history)),
+        "options": options.to_dict(),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"xashpc": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _save(
+    directory: Path, options: TrainingOptions, network: keras.Model, card: dict[str, Any]
+) -> None:
+    """Both files complete or absent, the card last."""
+    path, card_path = (directory / f"{options.name}.{end}" for end in ("keras", "json"))
+    temporary = directory / f".{os.getpid()}.{path.name}"
+    network.save(temporary)
+    card_temporary = directory / f".{os.getpid()}.{card_path.name}"
+    card_temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
+    card_path.unlink(missing_ok=True)  # an old card must never stand beside a new network
+    temporary.replace(path)
+    card_temporary.replace(card_path)
+    logger.info("wrote %s, its card and %s", path, directory / LOG)

@@ -1,0 +1,69 @@
+"""Means and spreads of inputs and targets of training rows, read a chunk at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xashpc.errors import DatasetError
+from xashpc.training.rows import RowSource
+
+_STREAM = 12
+# An input that varies by less than this share of its mean does not vary (float32).
+_FLAT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Of inputs and targets of training rows.
+
+    Attributes
+    ----------
+    input_mean, input_std : of the input's shape; where an input does not vary, std is 1
+    target_mean : of the target's shape
+    target_std : float
+        Root mean square of the targets less their mean.
+    rows : int
+    """
+
+    input_mean: NDArray[np.float64]
+    input_std: NDArray[np.float64]
+    target_mean: NDArray[np.float64]
+    target_std: float
+    rows: int
+
+
+def moments(source: RowSource, rows: NDArray[np.int64], *, wanted: int, seed: int) -> Moments:
+    """From chunks drawn at random until they hold ``wanted`` of ``rows``.
+
+    Raises
+    ------
+    DatasetError
+        If a value is not finite.
+    """
+    starts = np.append(source.chunk_starts, source.n_rows)
+    cuts = np.searchsorted(rows, starts)
+    count = 0
+    sums = [np.zeros(shape) for shape in (source.input_shape, source.target_shape) for _ in "ab"]
+    for chunk in np.random.default_rng([seed, _STREAM]).permutation(len(starts) - 1):
+        own = rows[cuts[chunk] : cuts[chunk + 1]] - starts[chunk]
+        if not own.size or count >= wanted:
+            continue
+        sides = [side[own].astype(np.float64) for side in source.read_chunk(int(chunk))]
+        if not all(np.isfinite(side).all() for side in sides):
+            raise DatasetError(
+                f"{source.name}: rows {starts[chunk]} to {starts[chunk + 1] - 1} hold values that "
+                "are not finite. Remove them, as the processing checks do"
+            )
+        for number, side in enumerate(sides):
+            sums[2 * number] += side.sum(axis=0)
+            sums[2 * number + 1] += (side**2).sum(axis=0)
+        count += own.size
+    means = [sums[0] / count, sums[2] / count]
+    variances = [np.maximum(sums[2 * n + 1] / count - means[n] ** 2, 0.0) for n in (0, 1)]
+    std = np.sqrt(variances[0])
+    std = np.where(std > _FLAT * np.abs(means[0]), std, 1.0)
+    spread = float(np.sqrt(variances[1].mean())) or 1.0
+    return Moments(means[0], std, means[1], spread, count)
