@@ -65,7 +65,8 @@ def error_curve(dq: ArrayLike, errors: ArrayLike, seed: int = 0) -> ErrorCurve:
         )
     chosen = np.random.default_rng(seed).permutation(dq.size)[:MAX_POINTS]
     span = float(np.ptp(dq))
-    kernel = ConstantKernel(0.1) * RBF(0.3 * span, (0.02 * span, 5 * span)) + WhiteKernel(1e-3)
+    smooth = ConstantKernel(0.1) * RBF(0.3 * span, (0.02 * span, 50 * span))
+    kernel = smooth + WhiteKernel(1e-3, (1e-9, 10.0))
     process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
     process.fit(dq[chosen, None], errors[chosen])
     grid = np.linspace(dq.min(), dq.max(), 101)
