@@ -11,6 +11,7 @@ from fireworks import Firework, FWorker
 
 from xashpc.cli.main import cli
 from xashpc.errors import ConfigError
+from xashpc.firetasks import PlanTask
 from xashpc.flows.local import ensure_initialised, open_launchpad
 from xashpc.flows.watch import WorkflowWatch
 from xashpc.web.app import create_app
@@ -32,7 +33,7 @@ def launchpad(stocked):
     ensure_initialised(launchpad)
     for number in range(3):
         spec = {"campaign_id": CAMPAIGN}
-        launchpad.add_wf(Firework([], spec=spec, name=f"task {number} <i>"))
+        launchpad.add_wf(Firework([PlanTask(campaign={})], spec=spec, name=f"task {number} <i>"))
     fw, _ = launchpad.checkout_fw(FWorker(name="xashpc-local:here:1"), str(stocked.results))
     assert fw is not None
     yield launchpad
