@@ -135,6 +135,33 @@ def test_a_killed_and_resumed_mpi_run_has_the_curve_of_the_uninterrupted_gloo_ru
         assert [int(row["epoch"]) for row in csv.DictReader(log)] == list(range(1, EPOCHS + 1))
 
 
+def test_an_elastic_job_loses_a_rank_and_finishes(horovod, peak_table, tmp_path):
+    hosts, killed = tmp_path / "hosts.sh", []
+    hosts.write_text("#!/bin/sh\necho localhost:1\necho 127.0.0.1:1\n")
+    hosts.chmod(0o755)
+
+    def lose_a_host():
+        found = read_checkpoint(tmp_path)
+        if found is None or found.progress.epoch < 2 or killed:
+            return
+        # Either rank may be on either host.
+        lost = b"HOROVOD_HOSTNAME=127.0.0.1\0"
+        ranks = _ranks_of(tmp_path)
+        killed.extend(p for p in ranks if lost in Path(f"/proc/{p}/environ").read_bytes())
+        os.kill(killed[-1], signal.SIGKILL)
+        hosts.write_text("#!/bin/sh\necho localhost:1\necho 127.0.0.1:0\n")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xashpc.training.launch.POLL_S", 0.05)
+        options = _options(peak_table, tmp_path, epochs=20)
+        card = run_ranks(options, 2, discovery=hosts, poll=lose_a_host)
+    ranks = [row["ranks"] for row in card["history"]]
+    assert killed and ranks[:2] == [2, 2] and ranks[-1] == 1
+    assert [row["epoch"] for row in card["history"]] == list(range(1, 21))
+    losses = [row["validation_loss"] for row in card["history"]]
+    assert losses[-1] < 0.3 * losses[0]
+
+
 def test_nothing_is_left_running(mpi, gloo):
     assert not _ranks_of(mpi["folder"]) and not _ranks_of(gloo[0])
 
