@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +166,31 @@ def test_an_elastic_job_loses_a_rank_and_finishes(horovod, peak_table, tmp_path)
 
 def test_nothing_is_left_running(mpi, gloo):
     assert not _ranks_of(mpi["folder"]) and not _ranks_of(gloo[0])
+
+
+@pytest.mark.parametrize("launcher", ["gloo", "mpi"])
+def test_ranks_end_when_the_command_that_started_them_is_killed(
+    horovod, peak_table, tmp_path, launcher
+):
+    config = tmp_path / "job.yaml"
+    values = _options(peak_table, tmp_path / "out", epochs=1000).to_dict()
+    config.write_text(json.dumps(values))  # JSON is YAML
+    argv = [sys.executable, "-m", "xashpc.cli.main", "train", str(config), "--ranks", "2",
+            "--output", str(tmp_path / "out"), "--launcher", launcher, "--quiet"]  # fmt: skip
+    command = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+    try:
+        _wait(lambda: len(_ranks_of(tmp_path / "out")) >= 2)
+    finally:
+        command.kill()
+        command.wait()
+    _wait(lambda: not _ranks_of(tmp_path / "out"))
+
+
+def _wait(condition, limit_s=90.0):
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.1)
 
 
 def test_the_checkpoint_of_two_ranks_is_not_resumed_by_one(gloo, peak_table):
