@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -135,8 +137,60 @@ def test_a_killed_and_resumed_mpi_run_has_the_curve_of_the_uninterrupted_gloo_ru
         assert [int(row["epoch"]) for row in csv.DictReader(log)] == list(range(1, EPOCHS + 1))
 
 
+def test_an_elastic_job_loses_a_rank_and_finishes(horovod, peak_table, tmp_path):
+    hosts, killed = tmp_path / "hosts.sh", []
+    hosts.write_text("#!/bin/sh\necho localhost:1\necho 127.0.0.1:1\n")
+    hosts.chmod(0o755)
+
+    def lose_a_host():
+        found = read_checkpoint(tmp_path)
+        if found is None or found.progress.epoch < 2 or killed:
+            return
+        # Either rank may be on either host.
+        lost = b"HOROVOD_HOSTNAME=127.0.0.1\0"
+        ranks = _ranks_of(tmp_path)
+        killed.extend(p for p in ranks if lost in Path(f"/proc/{p}/environ").read_bytes())
+        os.kill(killed[-1], signal.SIGKILL)
+        hosts.write_text("#!/bin/sh\necho localhost:1\necho 127.0.0.1:0\n")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xashpc.training.launch.POLL_S", 0.05)
+        options = _options(peak_table, tmp_path, epochs=10)
+        card = run_ranks(options, 2, discovery=hosts, poll=lose_a_host)
+    ranks = [row["ranks"] for row in card["history"]]
+    assert killed and ranks[:2] == [2, 2] and ranks[-1] == 1
+    assert [row["epoch"] for row in card["history"]] == list(range(1, 11))
+    losses = [row["validation_loss"] for row in card["history"]]
+    assert losses[-1] < 0.3 * losses[0]
+
+
 def test_nothing_is_left_running(mpi, gloo):
     assert not _ranks_of(mpi["folder"]) and not _ranks_of(gloo[0])
+
+
+@pytest.mark.parametrize("launcher", ["gloo", "mpi"])
+def test_ranks_end_when_the_command_that_started_them_is_killed(
+    horovod, peak_table, tmp_path, launcher
+):
+    config = tmp_path / "job.yaml"
+    values = _options(peak_table, tmp_path / "out", epochs=1000).to_dict()
+    config.write_text(json.dumps(values))  # JSON is YAML
+    argv = [sys.executable, "-m", "xashpc.cli.main", "train", str(config), "--ranks", "2",
+            "--output", str(tmp_path / "out"), "--launcher", launcher, "--quiet"]  # fmt: skip
+    command = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+    try:
+        _wait(lambda: len(_ranks_of(tmp_path / "out")) >= 2)
+    finally:
+        command.kill()
+        command.wait()
+    _wait(lambda: not _ranks_of(tmp_path / "out"))
+
+
+def _wait(condition, limit_s=90.0):
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.1)
 
 
 def test_the_checkpoint_of_two_ranks_is_not_resumed_by_one(gloo, peak_table):

@@ -34,7 +34,8 @@ from xashpc.storage.arrays import (
 
 KIND = "model-spectra"
 SCHEMA_VERSION = 1
-_CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle"), Crc32cCodec())
+# Measured with benchmarks/feed.py: zstd saves 5 % of the bytes and takes twice the time to read.
+_CODECS = (BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), Crc32cCodec())
 
 
 def create_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ _STALL_S = "600"
 _LAST_LINES = 12
 # Least and most seconds before ranks are started again on a host where one was lost.
 _COOLDOWN_S = ("5", "60")
+_PR_SET_PDEATHSIG = 1  # Linux <linux/prctl.h>
 # mpirun gives ranks on other nodes what is named, and nothing else.
 _PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "TF_CPP_MIN_LOG_LEVEL",
               "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS")  # fmt: skip
@@ -152,7 +154,7 @@ def _watched(
     with log.open("ab") as stream:
         process = subprocess.Popen(
             argv, stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            env=environment, start_new_session=True,
+            env=environment, start_new_session=True, preexec_fn=_end_with_parent,
         )  # fmt: skip
         try:
             while True:
@@ -163,6 +165,11 @@ def _watched(
                         poll()
         finally:
             _end(process)
+
+
+def _end_with_parent() -> None:
+    """In the launcher, before it starts: ask to be ended when this process is gone, even killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -139,6 +139,8 @@ class StreamTrainer:
         """The epochs that are left; ``commit`` is called where ranks may come and go."""
         while not self.ended:
             self._epoch(commit)
+            if commit is not None:
+                commit()
         self._use_best()
 
     @property
