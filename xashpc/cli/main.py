@@ -10,7 +10,18 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import campaign, database, doctor, engines, farm, importing, results, site, worker
+from xashpc.cli import (
+    bundle,
+    campaign,
+    database,
+    doctor,
+    engines,
+    farm,
+    importing,
+    results,
+    site,
+    worker,
+)
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -49,6 +60,7 @@ def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
 
 
 for command in (
+    bundle.bundle,
     campaign.run,
     campaign.campaigns,
     campaign.refusals,

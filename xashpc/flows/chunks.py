@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
 import time
 from collections import Counter
@@ -12,7 +14,7 @@ from pathlib import Path
 from xashpc.calculation import Calculation, Result
 from xashpc.cluster.walltime import JobClock
 from xashpc.engines import ExternalEngine, get_engine
-from xashpc.errors import ConfigError
+from xashpc.errors import ConfigError, XasHpcError
 from xashpc.flows.config import CampaignConfig
 from xashpc.recovery.run import run_calculation
 from xashpc.recovery.signals import WALLTIME, Terminated, deferred, warned
@@ -27,6 +29,16 @@ SETTLE_S = 0.5
 
 # Share of a job's walltime that was not enough: a fresh job would not give much more.
 HOPELESS = 0.8
+
+
+# Full disk, full quota, and a limit on the size of files (errno(3)).
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# No engine's output is smaller.
+PROBE_BYTES = 65536
+
+
+class DiskFullError(XasHpcError, OSError):
+    """There is no room to run in."""
 
 
 class WalltimeTooShortError(ConfigError):
@@ -87,12 +99,34 @@ def run_one(
     directory: Path,
     clock: JobClock,
 ) -> str:
-    """Run one calculation in a folder of its own and store what came of it; its status."""
+    """Run one calculation and store what came of it; its status. Raises as compute_one."""
+    result = compute_one(config, engine, calculation, directory, clock)
+    with deferred():
+        store.put_result(result, config.campaign_id)
+    return result.outcome.status
+
+
+def compute_one(
+    config: CampaignConfig,
+    engine: ExternalEngine,
+    calculation: Calculation,
+    directory: Path,
+    clock: JobClock,
+) -> Result:
+    """Run one calculation in a folder of its own below ``directory``, which is gone afterwards.
+
+    Raises
+    ------
+    Terminated, WalltimeTooShortError
+        As :func:`run_chunk`.
+    DiskFullError
+        If it failed and there is no room to run in.
+    """
     workdir = directory / calculation.key[:16]
     shutil.rmtree(workdir, ignore_errors=True)
-    workdir.mkdir(parents=True)
     started = time.monotonic()
     try:
+        workdir.mkdir(parents=True)
         result = run_calculation(
             engine,
             calculation,
@@ -101,14 +135,46 @@ def run_one(
             max_attempts=config.max_attempts,
         )
         _settle(result)
+        if result.outcome.status == "quarantined":
+            check_disk(workdir)
+    except OSError as error:
+        if error.errno in FULL and not isinstance(error, DiskFullError):
+            raise DiskFullError(error.errno, _full(directory)) from error
+        raise
     except Terminated as stop:
-        shutil.rmtree(workdir, ignore_errors=True)
         check_walltime(stop, time.monotonic() - started, clock, f"calculation {calculation.key}")
         raise
-    with deferred():
-        store.put_result(result, config.campaign_id)
+    finally:
         shutil.rmtree(workdir, ignore_errors=True)
-    return result.outcome.status
+    return result
+
+
+def check_disk(directory: Path) -> None:
+    """Fail where not even a small file can be written: no engine is to blame for that.
+
+    Raises
+    ------
+    DiskFullError
+    """
+    probe = directory / "xashpc.probe"
+    try:
+        with probe.open("wb") as stream:
+            stream.write(bytes(PROBE_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFullError(error.errno, _full(directory)) from error
+        raise
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _full(directory: Path) -> str:
+    return (
+        f"no space, or no quota, is left for runs in {directory}: nothing is quarantined for it; "
+        "make room and run the campaign again, or 'lpad rerun_fws'"
+    )
 
 
 def _settle(result: Result) -> None:

@@ -25,7 +25,7 @@ from xashpc.storage.connection import (
 )
 from xashpc.storage.files import FileStore, pack
 from xashpc.storage.queries import INDEXES, PROJECTION, build_filter, to_frame
-from xashpc.storage.records import spectrum_document
+from xashpc.storage.records import now, spectrum_document
 from xashpc.storage.schema import validate
 
 KEY_DIGITS = 64  # sha256 in hexadecimal
@@ -208,6 +208,20 @@ class Store:
             delete = {"_id": {"$in": list(batch)}, "outcome.status": "quarantined"}
             self._connection.call(lambda q=delete: self._spectra.delete_many(q))
         return len(keys)
+
+    def discard_altered(self, key: str) -> bool:
+        """Take a document that somebody altered out of the way, so that it is computed again.
+
+        It is kept in the collection ``altered``. False if there is none with this key.
+        """
+        found = self._connection.call(lambda: self._spectra.find_one({"_id": key}))
+        if found is None:
+            return False
+        kept = {"_id": f"{key}:{now().isoformat()}", "document": found}
+        self._connection.insert_missing(self._connection.database["altered"], [kept])
+        self._campaigns.forget([key])
+        self._connection.call(lambda: self._spectra.delete_one({"_id": key}))
+        return True
 
     # Questions
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from xashpc.calculation import Calculation, Result
 from xashpc.errors import DocumentError
+from xashpc.storage.integrity import checksum
 from xashpc.storage.schema import SCHEMA_VERSION
 
 SPECTRUM_TYPE = "XANES"
@@ -105,7 +106,8 @@ def spectrum_document(
         "files": list(files),
         "created_at": now(),
     }
-    return plain(document)
+    document = plain(document)
+    return {**document, "checksum": checksum(document)}
 
 
 def request_document(campaign: str, calculation: Calculation, position: int) -> dict:
