@@ -179,6 +179,24 @@ class CampaignRecords:
 
         self._connection.call(write)
 
+    def set_members(self, campaign: str, ended: Sequence[tuple[str, str, str]]) -> None:
+        """Note how several keys of the campaign ended: (key, kind, status) each."""
+        by_outcome: dict[tuple[str, str], list[str]] = {}
+        for key, kind, status in ended:
+            by_outcome.setdefault((kind, status), []).append(key)
+        for (kind, status), keys in by_outcome.items():
+            numbers = {member_id(campaign, key): key for key in keys}
+            query = {"_id": {"$in": list(numbers)}}
+            update = {"$set": {"kind": kind, "status": status}}
+            done = self._connection.call(lambda q=query, u=update: self._members.update_many(q, u))
+            if done.matched_count < len(numbers):  # not asked for, or imported
+                members = [
+                    {"_id": number, "campaign": campaign, "key": key, "asked": False,
+                     "kind": kind, "status": status}
+                    for number, key in numbers.items()
+                ]  # fmt: skip
+                self._connection.insert_missing(self._members, members)
+
     def unfinished(self, campaign: str) -> list[str]:
         """Keys asked for that have no status, in order."""
         query = {"campaign": campaign, "asked": True, "status": None}

@@ -151,6 +151,45 @@ class Store:
             self._campaigns.set_member(campaign, key, result.kind, result.outcome.status)
         return inserted
 
+    def put_results(self, results: Sequence[Result], campaign: str | None = None) -> int:
+        """Store results in few round trips; each is whole or absent, and repeating is harmless.
+
+        Returns
+        -------
+        int
+            How many had no document before.
+
+        Raises
+        ------
+        As :meth:`put_result`.
+        """
+        present = self.existing([result.calculation.key for result in results])
+        new = {result.calculation.key: result for result in results} if results else {}
+        documents, files = [], []
+        for key, result in new.items():
+            if key not in present:
+                packed = pack(result.files)
+                document = spectrum_document(result, campaign, [file.entry for file in packed])
+                validate("spectrum", document)
+                documents.append(document)
+                files += packed
+        self._files.put(files)
+        self._connection.insert_missing(self._spectra, documents)
+        if campaign is not None:
+            self._join_all(list(new), campaign)
+        return len(documents)
+
+    def _join_all(self, keys: Sequence[str], campaign: str) -> None:
+        """As :meth:`_join`, for many keys that are there."""
+        for batch in batches(keys):
+            query = {"_id": {"$in": list(batch)}}
+            found = self._connection.call(lambda q=query: list(self._spectra.find(q, _ENDED)))
+            if any(campaign not in document["campaigns"] for document in found):
+                update = {"$addToSet": {"campaigns": campaign}}
+                self._connection.call(lambda q=query, u=update: self._spectra.update_many(q, u))
+            members = [(d["_id"], d["kind"], d["outcome"]["status"]) for d in found]
+            self._campaigns.set_members(campaign, members)
+
     def _insert(self, document: dict) -> bool:
         """Insert a spectrum; False if another writer was first."""
         attempts = 0

@@ -3,9 +3,10 @@
 Started as a script by :mod:`xashpc.storage.server`, never imported.
 
 SecantusDB 0.7.0b3 answers ``findAndModify`` with a document that it read before it took the lock
-for the update: of 480 numbers that eight clients drew from one counter, 423 were different. FireWorks
-draws the ids of Fireworks and launches so, and two workflows that were planned at the same moment
-overwrote each other's Fireworks. Here the collection's lock is held from the reading on.
+for the update: of 480 numbers that eight clients drew from one counter, 423 were different.
+FireWorks draws the ids of Fireworks and launches so, and two workflows that were planned at the
+same moment overwrote each other's Fireworks. Here the collection's lock is held from the reading
+on.
 """
 
 from __future__ import annotations

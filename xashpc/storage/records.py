@@ -48,6 +48,8 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
+    if type(value) is list and all(type(item) is float for item in value):
+        return value
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in (sorted(value) if isinstance(value, set) else value)]
     raise DocumentError(
