@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
 
+import fastjsonschema
 from jsonschema import Draft202012Validator, TypeChecker, validators
 
 from xashpc.errors import ConfigError, DocumentError
@@ -60,29 +61,22 @@ def _as_json(document: Mapping[str, Any]) -> dict:
     }
 
 
-def _shortened(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A spectrum document whose energies and intensities are cut to what says the same.
+@cache
+def _fast(name: str) -> Callable[[Any], Any]:
+    return fastjsonschema.compile(load_schema(name))
 
-    jsonschema takes ten microseconds for each of them, most of the time of storing a spectrum. Here
-    lists of finite floats only are cut; in any other it is to find and name what is wrong.
+
+def _passes(name: str, document: Mapping[str, Any]) -> bool:
+    """Whether a document certainly matches; 0.05 ms for a spectrum, where jsonschema takes 2.4 ms.
+
+    It is jsonschema that says so of the others, and what is wrong with them.
     """
-    spectrum = document.get("spectrum")
-    if not isinstance(spectrum, dict):
-        return document
-    short = {
-        name: values[:_SHOWN_PROBLEMS] if _are_finite_floats(values) else values
-        for name, values in spectrum.items()
-    }
-    return {**document, "spectrum": short}
-
-
-def _are_finite_floats(values: Any) -> bool:
-    # A sum that overflows is not finite either; jsonschema then looks at each.
-    return (
-        isinstance(values, list)
-        and all(type(value) is float for value in values)
-        and math.isfinite(sum(values))
-    )
+    try:
+        json.dumps(document, allow_nan=False)  # the compiled check takes NaN for a number
+        _fast(name)(document)
+    except (ValueError, TypeError, fastjsonschema.JsonSchemaException):
+        return False
+    return True
 
 
 def validate(name: str, document: Mapping[str, Any]) -> None:
@@ -93,9 +87,11 @@ def validate(name: str, document: Mapping[str, Any]) -> None:
     DocumentError
         Naming the first fields that do not match, what was expected and what was found.
     """
+    as_json = _as_json(document)
+    if _passes(name, as_json):
+        return
     problems = []
-    shown = _shortened(document) if name == "spectrum" else document
-    for error in _validator(name).iter_errors(_as_json(shown)):
+    for error in _validator(name).iter_errors(as_json):
         where = error.json_path.removeprefix("$.").removeprefix("$") or "the document"
         text = error.message
         if len(text) > _SHOWN_CHARACTERS:
