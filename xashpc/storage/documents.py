@@ -163,21 +163,25 @@ class Store:
         ------
         As :meth:`put_result`.
         """
-        present = self.existing([result.calculation.key for result in results])
-        new = {result.calculation.key: result for result in results} if results else {}
+        new = {result.calculation.key: result for result in results}
         documents, files = [], []
-        for key, result in new.items():
-            if key not in present:
-                packed = pack(result.files)
-                document = spectrum_document(result, campaign, [file.entry for file in packed])
-                validate("spectrum", document)
-                documents.append(document)
-                files += packed
+        for result in new.values():
+            packed = pack(result.files)
+            document = spectrum_document(result, campaign, [file.entry for file in packed])
+            validate("spectrum", document)
+            documents.append(document)
+            files += packed
         self._files.put(files)
-        self._connection.insert_missing(self._spectra, documents)
+        there = {d["_id"] for d in self._connection.insert_missing(self._spectra, documents)}
         if campaign is not None:
-            self._join_all(list(new), campaign)
-        return len(documents)
+            self._join_all(sorted(there), campaign)
+            ended = [
+                (key, result.kind, result.outcome.status)
+                for key, result in new.items()
+                if key not in there
+            ]
+            self._campaigns.set_members(campaign, ended)
+        return len(documents) - len(there)
 
     def _join_all(self, keys: Sequence[str], campaign: str) -> None:
         """As :meth:`_join`, for many keys that are there."""
