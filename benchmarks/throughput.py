@@ -2,13 +2,10 @@
 
     python benchmarks/throughput.py rate [--calculations 20000] [--workers 1 2]
     python benchmarks/throughput.py queue [--chunks 10000]
-    python benchmarks/throughput.py packing [--cores 4] [--minutes 2]
 
 ``rate``: requests are stored beforehand; the clock runs from the first check-out to the last chunk
 COMPLETED, with processes that have imported everything. ``queue``: one workflow of so many chunks,
-and FireWorks' own commands on it. ``packing``: a campaign of calculations that take 1 to 15 s each
-on a SLURM of four virtual nodes (``scripts/slurm_testbed.sh start``, as root). All on the embedded
-database.
+and FireWorks' own commands on it. Both on the embedded database.
 """
 
 from __future__ import annotations
@@ -50,6 +47,7 @@ def database() -> Iterator[tuple[Path, LaunchPad, Store]]:
             "".join(f"{name}: {value}\n" for name, value in settings.items())
         )
         launchpad = LaunchPad.from_file(str(folder / "my_launchpad.yaml"))
+        launchpad.m_logger.setLevel("ERROR")
         launchpad.reset("", require_password=False)
         try:
             with Store(info.uri, settings["name"]) as store:
