@@ -33,11 +33,7 @@ SETTINGS = {
     "cluster_radius_angstrom": 3.0,
     "scf_radius_angstrom": 3.0,
     "fms_radius_angstrom": 3.0,
-    # A frozen core, and a coarse and short grid: half a second less.
-    "core_hole": "NONE",
-    "xanes_kmax_per_angstrom": 3.0,
-    "xanes_kstep_per_angstrom": 0.1,
-    "xanes_estep_ev": 0.5,
+    "core_hole": "NONE",  # half a second less
 }
 DEADLINE_S = 300
 TESTBED = Path(__file__).resolve().parents[2] / "scripts" / "slurm_testbed.sh"

@@ -176,13 +176,13 @@ def test_a_warning_signal_lets_items_end_and_gives_the_rest_back(cluster):
     cluster.site.verdict("SIGUSR1 before the end of a job", "SLURM", "--site", "here")
 
 
-# Cut off 18 s before the end, which leaves no engine the four fifths of a job that are called
+# Cut off 20 s before the end, which leaves no engine the four fifths of a job that are called
 # hopeless, however early it began.
-@pytest.mark.parametrize("cluster", [("--walltime", "00:01:15", "--margin", "37")], indirect=True)
+@pytest.mark.parametrize("cluster", [("--walltime", "00:01:30", "--margin", "40")], indirect=True)
 def test_the_margin_stops_work_before_the_walltime(cluster):
     cluster.plan()  # so that the job begins with engines
     job = cluster.submit()
-    cluster.site.wait_until(cluster.site.engine_pids, "an engine to run", 35)
+    cluster.site.wait_until(cluster.site.engine_pids, "an engine to run", 45)
     cluster.freeze()  # it would never end
     cluster.site.wait_until(lambda: not cluster.jobs(), "the job to end", 240)
     assert "TIMEOUT" not in cluster.job_state(job)
