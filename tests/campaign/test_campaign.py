@@ -34,16 +34,16 @@ def test_run_goes_from_structures_to_a_report_and_does_nothing_twice(site):
         assert {row["_id"]: row["created_at"] for row in store.iter_documents({})} == before
 
     # What was found can be asked for, shown with its history, plotted, and taken back.
-    found = site.xashpc("find", "--element", "Co", "--edge", "K", "--label", "O6")
+    found = site.quick("find", "--element", "Co", "--edge", "K", "--label", "O6")
     assert "SrCoO3" in found.stdout and "1 spectra" in found.stdout
-    key = site.xashpc("find", "--element", "Co", "--format", "keys").stdout.strip()
-    shown = site.xashpc("show", key[:10], "--plot", "co.png").stdout
+    key = site.quick("find", "--element", "Co", "--format", "keys").stdout.strip()
+    shown = site.quick("show", key[:10], "--plot", "co.png").stdout
     assert "repair" in shown and "scf-unconverged" in shown
     assert (site.folder / "co.png").read_bytes().startswith(b"\x89PNG")
-    site.xashpc("files", key[:10], "--to", "back")
+    site.quick("files", key[:10], "--to", "back")
     assert (site.folder / "back" / "feff.inp").exists()
     assert (site.folder / "back" / "xmu.dat").exists()
-    listed = site.xashpc("refusals", site.config.campaign_id).stdout
+    listed = site.quick("refusals", site.config.campaign_id).stdout
     assert "broken [" in listed and "1 refused" in listed
     wrong = site.xashpc("show", "ffffffffffff", check=False)
     assert wrong.returncode == 1 and "Traceback" not in wrong.stderr
@@ -51,7 +51,7 @@ def test_run_goes_from_structures_to_a_report_and_does_nothing_twice(site):
 
 def test_plain_fireworks_commands_do_the_same(site):
     bin_folder = Path(sys.executable).parent
-    site.xashpc("db", "start")
+    site.quick("db", "start")
     for command in (
         [str(bin_folder / "lpad"), "add", "campaign.yaml"],
         [str(bin_folder / "rlaunch"), "-s", "rapidfire"],
@@ -97,14 +97,14 @@ def test_ctrl_c_stops_engines_at_once_and_the_same_command_resumes(site):
 
 
 def test_the_database_killed_in_mid_campaign_loses_and_doubles_nothing(site):
-    site.xashpc("db", "start")
+    site.quick("db", "start")
     run = site.start("run", "campaign.yaml", "--workers", "2")
     site.wait_until(site.engine_pids, "an engine to run")
     data = site.folder / "xashpc-data"
     info = server.status(data)
     os.kill(info.pid, signal.SIGKILL)
     site.wait_until(lambda: not server.status(data).running, "the database to end")
-    site.xashpc("db", "start", "--port", str(info.port))
+    site.quick("db", "start", "--port", str(info.port))
     run.communicate(timeout=300)
     site.xashpc("run", "campaign.yaml")  # whatever the first run made of it, this one finishes
     site.verdict("database kill -9 and restart, two workers", "embedded server")

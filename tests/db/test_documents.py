@@ -31,7 +31,7 @@ def test_a_result_comes_back_as_it_was_put(store, result):
     assert store.put_result(put, "first") is True
     document = store.get(put.calculation.key)
     assert document["_id"] == put.calculation.key
-    assert set(document) == set(load_schema("spectrum")["required"])
+    assert set(document) == {*load_schema("spectrum")["required"], "checksum"}
     assert document["formula"] == "SrTiO3"
     assert document["chemsys"] == "O-Sr-Ti"
     assert document["nsites"] == 5

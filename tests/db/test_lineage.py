@@ -11,7 +11,8 @@ import pytest
 from xashpc.errors import DatasetError, DocumentError, NotFoundError
 from xashpc.processing.nearest import SpectraIndex
 from xashpc.storage.dictionary import data_dictionary
-from xashpc.storage.lineage import altered_documents, check_document, key_of_row, trace
+from xashpc.storage.integrity import alteration
+from xashpc.storage.lineage import altered_documents, key_of_row, trace
 from xashpc.storage.migrations import migrate, upgraded
 from xashpc.storage.schema import SCHEMA_VERSIONS, validate
 
@@ -79,12 +80,12 @@ def test_rows_and_keys_that_are_not_there_are_refused(campaign, tmp_path):
     ("change", "message"),
     [
         ({"spectrum.intensity.5": 0.123}, "checksum"),
-        ({"spectrum_sha256": None}, "taken away"),
-        ({"settings.scf_radius_angstrom": 9.0}, "gives the key"),
-        ({"structure.sites.0.abc.0": 0.01}, "gives the key"),
-        ({"engine_version": "11"}, "gives the key"),
-        ({"absorbing_element": "V"}, "gives the key"),
-        ({"structure": {"sites": 3}}, "no valid request"),
+        ({"checksum": None}, "taken away"),
+        ({"settings.scf_radius_angstrom": 9.0}, "its content key"),
+        ({"structure.sites.0.abc.0": 0.01}, "its content key"),
+        ({"engine_version": "11"}, "its content key"),
+        ({"absorbing_element": "V"}, "its content key"),
+        ({"structure": {"sites": 3}}, "cannot be read"),
     ],
 )
 def test_an_altered_document_is_found_and_named(campaign, change, message):
@@ -107,14 +108,14 @@ def test_version_1_documents_are_brought_up_to_date(store):
         changes = {change.key: change for change in migrate(store, apply=apply)}
         assert changes[old["_id"]].problem is None
         assert changes[old["_id"]].changed == ("schema_version",)
-        assert "spectrum_sha256" in changes[old["_id"]].added
+        assert "checksum" in changes[old["_id"]].added
         assert "no valid document" in changes["f" * 64].problem
         assert "version 99" in changes["e" * 64].problem
         if not apply:
             assert store.maintenance.raw("spectra", old["_id"])["schema_version"] == 1
     stored = store.get(old["_id"])
     assert stored["schema_version"] == SCHEMA_VERSIONS["spectrum"]
-    assert check_document(stored) is None
+    assert alteration(stored) is None
     assert {k: stored[k] for k in old if k != "schema_version"} == {
         k: v for k, v in old.items() if k != "schema_version"
     }

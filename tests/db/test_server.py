@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -283,3 +284,21 @@ def test_a_server_that_stays_away_is_reported_in_the_end(folder, result):
         assert 1.0 <= time.monotonic() - begun < 10
         server.start(folder, port=info.port)
         assert store.put_result(result(0)) is True
+
+
+def test_numbers_drawn_from_a_counter_by_many_clients_are_never_drawn_twice(folder):
+    """FireWorks takes the ids of Fireworks and launches so."""
+    info = server.start(folder)
+    with MongoClient(info.uri) as client:
+        client["test"]["counter"].insert_one({"_id": -1, "next": 0})
+
+    def draw(_: int) -> list[int]:
+        with MongoClient(info.uri) as client:
+            counter = client["test"]["counter"]
+            return [
+                counter.find_one_and_update({}, {"$inc": {"next": 1}})["next"] for _ in range(50)
+            ]
+
+    with ThreadPoolExecutor(8) as pool:
+        drawn = [number for numbers in pool.map(draw, range(8)) for number in numbers]
+    assert sorted(drawn) == list(range(400))

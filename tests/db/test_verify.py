@@ -16,8 +16,9 @@ from xashpc.flows.ledge_blocks import run_blocks, table_path
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.flows.verify import verify_campaign
 from xashpc.recovery.run import run_calculation
+from xashpc.storage.integrity import checksum
 from xashpc.storage.lineage import trace
-from xashpc.storage.records import now, spectrum_checksum
+from xashpc.storage.records import now
 
 pytestmark = [pytest.mark.database, pytest.mark.engine]
 
@@ -68,10 +69,10 @@ def test_a_feff_result_is_the_same_and_a_forged_one_is_named(feff_campaign, stor
     document = store.get(first.name)
     spectrum = document["spectrum"]
     spectrum["intensity"][20] += 0.05
-    forged = {"spectrum": spectrum, "spectrum_sha256": spectrum_checksum(spectrum)}
+    forged = {"spectrum": spectrum, "checksum": checksum({**document, "spectrum": spectrum})}
     store._spectra.update_one({"_id": first.name}, {"$set": forged})
     assert verdict().status == "differs"
-    store._spectra.update_one({"_id": first.name}, {"$set": {"spectrum_sha256": "0" * 64}})
+    store._spectra.update_one({"_id": first.name}, {"$set": {"checksum": "0" * 64}})
     assert verdict().status == "altered"
 
 

@@ -20,6 +20,8 @@ from xashpc.flows.kinds import read_campaign
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.storage import Store
 
+# Counting reads every site of the campaign: no more than this share of the time goes into it.
+COUNTING_SHARE = 0.05
 QUIET_LINE_S = 30.0  # without a terminal: one line of progress so often
 
 
@@ -31,9 +33,18 @@ class Progress:
         self.bar: tqdm | None = None
         self.stage = ""
         self.last_line = 0.0
+        self.next_look = 0.0
         self.terminal = sys.stderr.isatty()
 
     def __call__(self) -> None:
+        started = time.monotonic()
+        if started < self.next_look:
+            return
+        self._look()
+        ended = time.monotonic()
+        self.next_look = ended + (ended - started) / COUNTING_SHARE
+
+    def _look(self) -> None:
         try:
             stage = self.store.campaign(self.config.campaign_id).get("stage", "planning")
         except NotFoundError:
@@ -41,6 +52,8 @@ class Progress:
         if stage != self.stage:
             self.stage = stage
             self._say(f"{stage} ...")
+        if not self.terminal and time.monotonic() - self.last_line <= QUIET_LINE_S:
+            return
         counts = self.store.count_outcomes(self.config.campaign_id)
         if counts["asked"]:
             self._count(counts)
@@ -57,7 +70,7 @@ class Progress:
                 self.bar = tqdm(total=counts["asked"], initial=done, unit="site", smoothing=0.1)
             self.bar.n = done
             self.bar.set_postfix_str(text)
-        elif time.monotonic() - self.last_line > QUIET_LINE_S:
+        else:
             self.last_line = time.monotonic()
             click.echo(f"{done}/{counts['asked']} sites: {text}", err=True)
 

@@ -12,7 +12,7 @@ from xashpc.cli.database import Settings, find_launchpad
 from xashpc.cluster.schedulers import Scheduler
 from xashpc.cluster.site import LAUNCHPAD
 from xashpc.errors import ConfigError
-from xashpc.flows.audit import audit_campaign, audit_documents
+from xashpc.flows.audit import audit_campaign, audit_contents, audit_documents
 from xashpc.flows.doctor import HEARTBEAT_S, SETTLED_S, Doctor, Problem
 from xashpc.storage import Store
 
@@ -94,6 +94,7 @@ def _all(
     for name in names:
         yield from audit_campaign(launchpad, store, store.campaign(name))
     yield from audit_documents(store, set(names))
+    yield from audit_contents(launchpad, store)
 
 
 def _treat(problem: Problem, fix: bool) -> bool:

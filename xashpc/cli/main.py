@@ -11,6 +11,7 @@ import click
 
 from xashpc import __version__
 from xashpc.cli import (
+    bundle,
     campaign,
     compare,
     database,
@@ -68,6 +69,7 @@ def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
 
 
 for command in (
+    bundle.bundle,
     campaign.run,
     campaign.campaigns,
     campaign.refusals,

@@ -123,3 +123,17 @@ class ExternalEngine(Engine):
         OutputError
             With the failure code, if the output is absent, partial or not physical.
         """
+
+
+class InProcessEngine(Engine):
+    """An engine that computes in the worker's own process."""
+
+    @abstractmethod
+    def compute(self, calculation: Calculation) -> Spectrum:
+        """The spectrum.
+
+        Raises
+        ------
+        OutputError
+            With the failure code, if there is none to trust.
+        """

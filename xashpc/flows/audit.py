@@ -9,7 +9,9 @@ from fireworks import LaunchPad
 
 from xashpc.errors import DatasetError
 from xashpc.flows.doctor import Problem
+from xashpc.flows.workflow import TASKS_MODULE
 from xashpc.storage import Store, open_dataset
+from xashpc.storage.integrity import PROJECTION, alteration
 
 
 def audit_campaign(launchpad: LaunchPad, store: Store, campaign: Mapping) -> Iterator[Problem]:
@@ -36,6 +38,39 @@ def audit_documents(store: Store, campaigns: set[str]) -> Iterator[Problem]:
             yield Problem("no-lineage", f"spectrum {key} lacks its structure or engine version")
         else:
             yield Problem("no-lineage", f"spectrum {key} belongs to no campaign of this store")
+
+
+def audit_contents(launchpad: LaunchPad, store: Store) -> Iterator[Problem]:
+    """Spectra whose numbers, outcome or request somebody altered in the database."""
+    for document in store.iter_documents({}, {**PROJECTION, "campaigns": 1}):
+        what = alteration(document)
+        if what is not None:
+            key = document["_id"]
+            again = _makers(launchpad, document)
+            yield Problem(
+                "altered",
+                f"spectrum {key[:12]}: {what}"
+                + ("" if again else "; no Firework here made it: import or compute it again"),
+                (lambda k=key, f=again: _make_again(launchpad, store, k, f)) if again else None,
+            )
+
+
+def _makers(launchpad: LaunchPad, document: Mapping) -> list[int]:
+    """Fireworks that computed or imported a spectrum."""
+    if document.get("kind") == "imported":
+        name = f"{{{{{TASKS_MODULE}.ImportTask}}}}"
+        query = {"spec.campaign_id": {"$in": document["campaigns"]}, "spec._tasks._fw_name": name}
+    else:
+        query = {"spec._tasks.keys": document["_id"]}
+    return sorted(found["fw_id"] for found in launchpad.fireworks.find(query, {"fw_id": 1}))
+
+
+def _make_again(launchpad: LaunchPad, store: Store, key: str, makers: list[int]) -> bool:
+    """READY again, with all that follows: datasets and reports held the altered numbers."""
+    done = store.discard_altered(key)
+    for number in makers:
+        launchpad.rerun_fw(number)
+    return done
 
 
 def _unfinished(launchpad: LaunchPad, store: Store, campaign: str) -> Iterator[Problem]:

@@ -1,18 +1,23 @@
-"""Run one chunk: each calculation checked by key before it runs, stored as soon as it ends."""
+"""Run one chunk: each calculation checked by key before it runs, stored within a second."""
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xashpc.calculation import Calculation, Result
 from xashpc.cluster.walltime import JobClock
-from xashpc.engines import ExternalEngine, get_engine
-from xashpc.errors import ConfigError
+from xashpc.engines import Engine, get_engine
+from xashpc.engines.base import InProcessEngine
+from xashpc.errors import ConfigError, XasHpcError
 from xashpc.flows.config import CampaignConfig
 from xashpc.recovery.run import run_calculation
 from xashpc.recovery.signals import WALLTIME, Terminated, deferred, warned
@@ -25,8 +30,22 @@ logger = logging.getLogger(__name__)
 # waits before it is stored, for the signal that says that the engine was not to blame.
 SETTLE_S = 0.5
 
+# Results that come faster than this wait for each other: a killed worker computes a second again.
+FLUSH_S = 1.0
+SLICE = 200
+
 # Share of a job's walltime that was not enough: a fresh job would not give much more.
 HOPELESS = 0.8
+
+
+# Full disk, full quota, and a limit on the size of files (errno(3)).
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# No engine's output is smaller.
+PROBE_BYTES = 65536
+
+
+class DiskFullError(XasHpcError, OSError):
+    """There is no room to run in."""
 
 
 class WalltimeTooShortError(ConfigError):
@@ -65,34 +84,103 @@ def run_chunk(
     """
     clock = clock or JobClock()
     engine = get_engine(config.engine, config.engine_config)
-    counts: Counter[str] = Counter()
-    for calculation in store.requests(config.campaign_id, keys):
-        # Asked again for each: another worker may have finished it since the chunk began.
-        if store.join_campaign(calculation.key, config.campaign_id):
-            counts["present"] += 1
-            continue
-        if warned() or not clock.fits(None):
-            raise Terminated(WALLTIME)
-        status = run_one(store, config, engine, calculation, directory, clock)
-        counts[status] += 1
-        logger.info("%s %s: %s", calculation.absorber, calculation.key[:12], status)
-    return counts
+    slice_ = _Slice(store, config.campaign_id)
+    try:
+        for calculation in store.requests(config.campaign_id, keys):
+            if slice_.present(calculation.key, keys):
+                continue
+            if warned() or not clock.fits(None):
+                raise Terminated(WALLTIME)
+            slice_.add(compute_one(config, engine, calculation, directory, clock))
+    finally:
+        # Also when it was told to stop: what is computed is computed.
+        with deferred():
+            slice_.flush()
+    return slice_.counts
+
+
+@dataclass
+class _Slice:
+    """Results of a chunk on their way into the store: together if they come fast, else each."""
+
+    store: Store
+    campaign: str
+    counts: Counter[str] = field(default_factory=Counter)
+    _waiting: list[Result] = field(default_factory=list)
+    _flushed: float = field(default_factory=time.monotonic)
+    _known: set[str] = field(default_factory=set)
+    _asked: set[str] = field(default_factory=set)
+    _asked_at: float = -math.inf
+
+    def present(self, key: str, keys: Sequence[str]) -> bool:
+        """Whether the store has it; another worker may have finished it since the chunk began."""
+        if key not in self._asked or time.monotonic() - self._asked_at > FLUSH_S:
+            start = list(keys).index(key)
+            self._asked = set(keys[start : start + SLICE])
+            self._known = set(self.store.existing(self._asked))
+            self._asked_at = time.monotonic()
+        if key not in self._known or not self.store.join_campaign(key, self.campaign):
+            return False
+        self.counts["present"] += 1
+        return True
+
+    def add(self, result: Result) -> None:
+        """Store it, at the latest when the next one comes a second later."""
+        self._waiting.append(result)
+        calculation = result.calculation
+        logger.info(
+            "%s %s: %s", calculation.absorber, calculation.key[:12], result.outcome.status
+        )
+        if len(self._waiting) >= SLICE or time.monotonic() - self._flushed > FLUSH_S:
+            with deferred():
+                self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            self.store.put_results(self._waiting, self.campaign)
+            self.counts.update(result.outcome.status for result in self._waiting)
+            self._waiting = []
+        self._flushed = time.monotonic()
 
 
 def run_one(
     store: Store,
     config: CampaignConfig,
-    engine: ExternalEngine,
+    engine: Engine,
     calculation: Calculation,
     directory: Path,
     clock: JobClock,
 ) -> str:
-    """Run one calculation in a folder of its own and store what came of it; its status."""
+    """Run one calculation and store what came of it; its status. Raises as compute_one."""
+    result = compute_one(config, engine, calculation, directory, clock)
+    with deferred():
+        store.put_result(result, config.campaign_id)
+    return result.outcome.status
+
+
+def compute_one(
+    config: CampaignConfig,
+    engine: Engine,
+    calculation: Calculation,
+    directory: Path,
+    clock: JobClock,
+) -> Result:
+    """Run one calculation in a folder of its own below ``directory``, which is gone afterwards.
+
+    Raises
+    ------
+    Terminated, WalltimeTooShortError
+        As :func:`run_chunk`.
+    DiskFullError
+        If it failed and there is no room to run in.
+    """
     workdir = directory / calculation.key[:16]
-    shutil.rmtree(workdir, ignore_errors=True)
-    workdir.mkdir(parents=True)
+    if workdir.exists():
+        shutil.rmtree(workdir, ignore_errors=True)
     started = time.monotonic()
     try:
+        if not isinstance(engine, InProcessEngine):
+            workdir.mkdir(parents=True)
         result = run_calculation(
             engine,
             calculation,
@@ -101,14 +189,47 @@ def run_one(
             max_attempts=config.max_attempts,
         )
         _settle(result)
+        if result.outcome.status == "quarantined" and workdir.exists():
+            check_disk(workdir)
+    except OSError as error:
+        if error.errno in FULL and not isinstance(error, DiskFullError):
+            raise DiskFullError(error.errno, _full(directory)) from error
+        raise
     except Terminated as stop:
-        shutil.rmtree(workdir, ignore_errors=True)
         check_walltime(stop, time.monotonic() - started, clock, f"calculation {calculation.key}")
         raise
-    with deferred():
-        store.put_result(result, config.campaign_id)
-        shutil.rmtree(workdir, ignore_errors=True)
-    return result.outcome.status
+    finally:
+        if workdir.exists():
+            shutil.rmtree(workdir, ignore_errors=True)
+    return result
+
+
+def check_disk(directory: Path) -> None:
+    """Fail where not even a small file can be written: no engine is to blame for that.
+
+    Raises
+    ------
+    DiskFullError
+    """
+    probe = directory / "xashpc.probe"
+    try:
+        with probe.open("wb") as stream:
+            stream.write(bytes(PROBE_BYTES))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFullError(error.errno, _full(directory)) from error
+        raise
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _full(directory: Path) -> str:
+    return (
+        f"no space, or no quota, is left for runs in {directory}: nothing is quarantined for it; "
+        "make room and run the campaign again, or 'lpad rerun_fws'"
+    )
 
 
 def _settle(result: Result) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from fireworks import LaunchPad
 
 from xashpc.cluster.schedulers import QueueJob, Scheduler, SchedulerError
+from xashpc.flows.bundles import is_held
 from xashpc.flows.local import process_lives
 from xashpc.flows.queue_worker import QueueWorker
 from xashpc.flows.requeue import OPEN, requeue
@@ -127,6 +128,8 @@ class Doctor:
     def _why_dead(self, launch: Mapping) -> str | None:
         """Why the worker behind a launch is known to be gone; None while it may live."""
         name = (launch.get("fworker") or {}).get("name", "")
+        if is_held(name):  # 'xashpc bundle list' knows them; only people know how they are
+            return None
         here = os.uname().nodename
         local = parse_worker_name(name)
         if local is not None and local[0] == here:

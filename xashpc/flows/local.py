@@ -136,11 +136,10 @@ def rerun_from(launchpad: LaunchPad, campaign_id: str, stage: str) -> None:
         launchpad.rerun_fw(firework["fw_id"])
 
 
-def unfinished(launchpad: LaunchPad, campaign_id: str) -> int:
-    """How many of the campaign's Fireworks have not ended."""
-    return launchpad.fireworks.count_documents(
-        {"spec.campaign_id": campaign_id, "state": {"$in": list(UNFINISHED)}}
-    )
+def unfinished(launchpad: LaunchPad, campaign_id: str) -> bool:
+    """Whether any of the campaign's Fireworks has not ended."""
+    query = {"spec.campaign_id": campaign_id, "state": {"$in": list(UNFINISHED)}}
+    return launchpad.fireworks.count_documents(query, limit=1) > 0
 
 
 def failures(launchpad: LaunchPad, campaign_id: str) -> dict[str, str]:

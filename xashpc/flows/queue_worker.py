@@ -18,6 +18,7 @@ from fireworks.core.rocket_launcher import rapidfire
 from xashpc.cluster.site import FWORKER, LAUNCHPAD
 from xashpc.cluster.walltime import JobClock, job_id
 from xashpc.flows.requeue import requeue
+from xashpc.flows.worker import UNFINISHED
 from xashpc.recovery.signals import record_signals, warned
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,12 @@ def give_back(launchpad: LaunchPad, name: str) -> list[int]:
     return given
 
 
+def _more_may_come(launchpad: LaunchPad) -> bool:
+    """Whether anything is unfinished: what runs may make more READY, and what died may return."""
+    query = {"state": {"$in": list(UNFINISHED)}}
+    return launchpad.fireworks.count_documents(query, limit=1) > 0
+
+
 def work(site: Path, idle_s: float) -> None:
     """Launch what the site's FWorker selects, until nothing was READY for ``idle_s``."""
     record_signals()
@@ -84,7 +91,7 @@ def work(site: Path, idle_s: float) -> None:
             # One at a time: between two, this loop looks at its parent and the clock.
             rapidfire(launchpad, worker, nlaunches=1, max_loops=1, sleep_time=POLL_S)
             last = time.monotonic()
-        elif time.monotonic() - last > idle_s:
+        elif time.monotonic() - last > idle_s or not _more_may_come(launchpad):
             return
         else:
             time.sleep(POLL_S)

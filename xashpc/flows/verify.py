@@ -19,7 +19,7 @@ from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.recovery.run import run_calculation
 from xashpc.spectrum import Spectrum
 from xashpc.storage import Store
-from xashpc.storage.lineage import check_document
+from xashpc.storage.integrity import alteration
 from xashpc.storage.records import calculation_of
 from xashpc.storage.spectra_table import SpectraTable
 
@@ -96,7 +96,7 @@ def _verify_one(
     config: CampaignConfig, document: Mapping, directory: Path, tolerance: float
 ) -> Verdict:
     key = document["_id"]
-    if problem := check_document(document):
+    if problem := alteration(document):
         return Verdict(key, "altered", problem)
     calculation = calculation_of(document)
     own = calculation.engine == config.engine

@@ -10,7 +10,8 @@ from typing import Any
 
 from xashpc.calculation import Result
 from xashpc.errors import ConfigError, DocumentError, SourceError
-from xashpc.storage.records import result_of, spectrum_checksum
+from xashpc.storage.integrity import checksum
+from xashpc.storage.records import result_of
 from xashpc.structures import Refusal
 
 DOCUMENTS, METADATA = "documents.jsonl", "ro-crate-metadata.json"
@@ -77,7 +78,6 @@ def _result(folder: Path, document: Any) -> Result:
         raise DocumentError(
             f"the request of {str(document.get('_id'))[:12]} gives another key: it was altered"
         )
-    noted = document.get("spectrum_sha256")
-    if noted is not None and spectrum_checksum(document["spectrum"]) != noted:
+    if document.get("checksum") not in (None, checksum(document)):
         raise DocumentError(f"the spectrum of {document['_id'][:12]} was altered")
     return result

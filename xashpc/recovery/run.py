@@ -11,7 +11,8 @@ from pathlib import Path
 from custodian.custodian import Custodian, CustodianError
 
 from xashpc.calculation import Calculation, Outcome, Result
-from xashpc.engines import ExternalEngine
+from xashpc.engines import Engine, ExternalEngine
+from xashpc.engines.base import InProcessEngine
 from xashpc.errors import InputError, OutputError
 from xashpc.plugins import known, load
 from xashpc.recovery.attempt import Attempt
@@ -41,7 +42,7 @@ def _handlers(engine: str) -> tuple[type[FailureHandler], ...]:
 
 
 def run_calculation(
-    engine: ExternalEngine,
+    engine: Engine,
     calculation: Calculation,
     directory: Path,
     *,
@@ -81,12 +82,25 @@ def run_calculation(
             environment=environment,
         )
     started = time.perf_counter()
+    if isinstance(engine, InProcessEngine):
+        outcome, spectrum = _compute(engine, calculation)
+        runtime_s = time.perf_counter() - started
+        return Result(calculation, outcome, spectrum, runtime_s, environment=environment)
     run_attempts(engine, calculation, directory, timeout_s, max_attempts)
     runtime_s = time.perf_counter() - started
     outcome, spectrum = _judge(engine, calculation, directory)
     return Result(
         calculation, outcome, spectrum, runtime_s, _kept_files(engine, directory), environment
     )
+
+
+def _compute(
+    engine: InProcessEngine, calculation: Calculation
+) -> tuple[Outcome, Spectrum | None]:
+    try:
+        return Outcome("ok"), engine.compute(calculation)
+    except OutputError as error:
+        return Outcome("quarantined", error.code, str(error)), None
 
 
 def run_attempts(
@@ -139,10 +153,12 @@ def _kept_files(engine: ExternalEngine, directory: Path) -> dict[str, bytes]:
     return kept
 
 
-def _environment(engine: ExternalEngine) -> dict[str, str]:
-    return {
+def _environment(engine: Engine) -> dict[str, str]:
+    here = {
         "host": platform.node(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "engine_command": os.path.basename(engine.command()[-1]),
     }
+    if isinstance(engine, ExternalEngine):
+        here["engine_command"] = os.path.basename(engine.command()[-1])
+    return here

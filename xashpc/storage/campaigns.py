@@ -181,20 +181,23 @@ class CampaignRecords:
 
     def set_members(self, campaign: str, endings: Mapping[str, tuple[str, str]]) -> None:
         """As :meth:`set_member` for many keys, each with its kind and status."""
-        fresh = [
-            {"_id": member_id(campaign, key), "campaign": campaign, "key": key, "asked": False,
-             "kind": kind, "status": status}
-            for key, (kind, status) in endings.items()
-        ]  # fmt: skip
-        for batch in batches(fresh):
-            self._connection.insert_missing(self._members, batch)
-        # Those that were there, because the campaign had asked for them, get their ending here.
         for ending in sorted(set(endings.values())):
             keys = [key for key, found in endings.items() if found == ending]
+            update = {"$set": dict(zip(("kind", "status"), ending, strict=True))}
             for batch in batches(keys):
                 query = {"_id": {"$in": [member_id(campaign, key) for key in batch]}}
-                update = {"$set": dict(zip(("kind", "status"), ending, strict=True))}
-                self._connection.call(lambda q=query, u=update: self._members.update_many(q, u))
+                done = self._connection.call(
+                    lambda q=query, u=update: self._members.update_many(q, u)
+                )
+                if done.matched_count < len(batch):  # some were not asked for, as imported ones
+                    self._connection.insert_missing(
+                        self._members,
+                        [
+                            {"_id": member_id(campaign, key), "campaign": campaign, "key": key,
+                             "asked": False, **update["$set"]}
+                            for key in batch
+                        ],
+                    )  # fmt: skip
 
     def unfinished(self, campaign: str) -> list[str]:
         """Keys asked for that have no status, in order."""

@@ -254,19 +254,26 @@ class Connection:
                 self._reached = True
                 return result
 
-    def insert_missing(self, collection: Collection, documents: Sequence[dict]) -> None:
-        """Insert the documents whose ``_id`` is not there yet; the others stay as they are."""
+    def insert_missing(self, collection: Collection, documents: Sequence[dict]) -> list[dict]:
+        """Insert the documents whose ``_id`` is not there yet; the others stay as they are.
 
-        def insert() -> None:
+        Returns
+        -------
+        list of dict
+            Those that were there; after a lost connection perhaps some of ours among them.
+        """
+
+        def insert() -> list[dict]:
             try:
                 collection.insert_many(documents, ordered=False)
             except BulkWriteError as error:
                 failures = error.details.get("writeErrors", [])
                 if not failures or any(f.get("code") != _DUPLICATE_KEY for f in failures):
                     raise
+                return [documents[failure["index"]] for failure in failures]
+            return []
 
-        if documents:
-            self.call(insert)
+        return self.call(insert) if documents else []
 
     def _unavailable(self) -> StoreUnavailableError:
         return StoreUnavailableError(

@@ -27,7 +27,7 @@ from xashpc.storage.files import FileStore, pack
 from xashpc.storage.maintenance import Maintenance
 from xashpc.storage.queries import INDEXES
 from xashpc.storage.questions import Questions
-from xashpc.storage.records import SPECTRUM_TYPE, spectrum_document
+from xashpc.storage.records import SPECTRUM_TYPE, now, spectrum_document
 from xashpc.storage.schema import validate
 
 KEY_DIGITS = 64  # sha256 in hexadecimal
@@ -192,9 +192,11 @@ class Store(Questions):
             documents.append(document)
             packed += files
         self._files.put_many(packed)
+        there: list[dict] = []
         for batch in batches(documents, _PUT_BATCH):
-            self._connection.insert_missing(self._spectra, batch)
-        inserted = self._own(documents)
+            there += self._connection.insert_missing(self._spectra, batch)
+        # After a lost connection, what was there may be ours.
+        inserted = {d["_id"] for d in documents} - {d["_id"] for d in there} | self._own(there)
         others = [key for key in by_key if key not in inserted]
         if campaign is not None:
             endings = {key: (r.kind, r.outcome.status) for key, r in by_key.items()}
@@ -272,6 +274,20 @@ class Store(Questions):
             delete = {"_id": {"$in": list(batch)}, "outcome.status": "quarantined"}
             self._connection.call(lambda q=delete: self._spectra.delete_many(q))
         return len(keys)
+
+    def discard_altered(self, key: str) -> bool:
+        """Take a document that somebody altered out of the way, so that it is computed again.
+
+        It is kept in the collection ``altered``. False if there is none with this key.
+        """
+        found = self._connection.call(lambda: self._spectra.find_one({"_id": key}))
+        if found is None:
+            return False
+        kept = {"_id": f"{key}:{now().isoformat()}", "document": found}
+        self._connection.insert_missing(self._connection.database["altered"], [kept])
+        self._campaigns.forget([key])
+        self._connection.call(lambda: self._spectra.delete_one({"_id": key}))
+        return True
 
     # Questions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xashpc.errors import DatasetError, DocumentError, NotFoundError, StoreError
+from xashpc.errors import DatasetError, NotFoundError
 from xashpc.storage.arrays import open_dataset
 from xashpc.storage.documents import Store
-from xashpc.storage.records import calculation_of, spectrum_checksum
+from xashpc.storage.integrity import alteration
 from xashpc.storage.spectra_table import open_table
 
 # Names of raw files that are inputs rather than outputs, of the engines there are.
@@ -162,7 +162,7 @@ def trace(store: Store, what: str) -> Trace:
         if found is None:
             raise
         return _assemble(store, "block", found, None)
-    altered = check_document(document)
+    altered = alteration(document)
     return _assemble(store, "spectrum", document, altered)
 
 
@@ -197,29 +197,9 @@ def _is_input(name: str) -> bool:
     return name in INPUT_NAMES or name.endswith(INPUT_SUFFIXES)
 
 
-def check_document(document: Mapping[str, Any]) -> str | None:
-    """What was altered in a spectrum document since it was written; None if nothing is seen.
-
-    The key must follow from the request, and the checksum from the spectrum (documents of version
-    1 have none).
-    """
-    try:
-        key = calculation_of(document).key
-    except (DocumentError, StoreError) as error:
-        return str(error)
-    if key != document["_id"]:
-        return f"its request gives the key {key[:12]}: engine, settings, structure or site changed"
-    spectrum, noted = document["spectrum"], document.get("spectrum_sha256")
-    if noted is not None and (spectrum is None or spectrum_checksum(spectrum) != noted):
-        return "its spectrum does not match the checksum that was taken when it was stored"
-    if noted is None and spectrum is not None and document["schema_version"] >= 2:
-        return "its checksum was taken away"
-    return None
-
-
 def altered_documents(store: Store, **asked: Any) -> Iterator[tuple[str, str]]:
     """Key and what was altered, of each document that is not as it was written."""
     for document in store.documents(**asked):
-        problem = check_document(document)
+        problem = alteration(document)
         if problem is not None:
             yield document["_id"], problem

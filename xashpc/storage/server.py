@@ -261,7 +261,8 @@ def _spawn(directory: Path, port: int, lock: IO) -> subprocess.Popen:
     # An empty configuration of its own: otherwise the server looks for one in the user's home.
     (directory / CONFIG_FILE).write_text("", encoding="utf-8")
     command = [
-        sys.executable, "-m", "secantus",
+        # -P: the folder of the script holds modules of ours, not of the server.
+        sys.executable, "-P", str(Path(__file__).with_name("embedded.py")),
         "--config", str(directory / CONFIG_FILE),
         "--host", HOST,
         "--port", str(port),
