@@ -170,7 +170,7 @@ def test_migrate_says_what_would_change_and_then_changes_it(store, result):
     gone = {"oxidation_state": "", "energy_first_ev": "", "energy_last_ev": "",
             "edge_energy_ev": "", "checksum": ""}  # fmt: skip
     store._spectra.update_one({}, {"$set": {"schema_version": 1}, "$unset": gone})
-    assert "1 spectrum 1 -> 2: +edge_energy_ev" in run("db", "migrate").output
+    assert "1 spectrum 1 -> 2: +checksum +edge_energy_ev" in run("db", "migrate").output
     assert "would change" in run("db", "migrate").output
     run("db", "migrate", "--apply")
     assert "up to date" in run("db", "migrate").output

@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from xashpc.processing.duplicates import duplicate_of
+from xashpc.reproduction.carbone import make_dataset, read_cu_sites
 from xashpc.training.lce import evaluate_lce
 from xashpc.training.lce_options import LceOptions
 
 pytest.importorskip("keras", reason="enable with: pip install 'xashpc[train]'")
 pytestmark = pytest.mark.training
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "lce_omnixas.py"
-
-
 @pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("lce_omnixas", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up while the class is made.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def sites(shared_data):
+    return read_cu_sites(shared_data("omnixas_cu"))
 
 
-@pytest.fixture(scope="module")
-def sites(benchmark, shared_data):
-    return benchmark.read_sites(shared_data("omnixas_cu"))
-
-
-def test_the_perceptron_reaches_the_published_score_and_not_from_the_pre_edge_alone(
-    benchmark, sites
-):
+def test_the_perceptron_reaches_the_published_score_and_not_from_the_pre_edge_alone(sites):
     found = evaluate_lce(
-        benchmark.make_dataset(sites),
+        make_dataset(sites),
         LceOptions.from_dict(
             {"preset": "light", "models": ["lce-mlp"], "protocols": ["stratified"]}
         ),
@@ -53,10 +34,11 @@ def test_the_perceptron_reaches_the_published_score_and_not_from_the_pre_edge_al
     )
 
 
-def test_no_near_duplicates_are_left_where_they_are_removed(benchmark, sites, capsys):
-    dataset = benchmark.make_dataset(sites, unique=True)
+def test_no_near_duplicates_are_left_where_they_are_removed(sites, caplog):
+    with caplog.at_level("INFO"):
+        dataset = make_dataset(sites, unique=True)
     assert (duplicate_of(dataset["intensity"].values, 0.015) < 0).all()
-    assert "had another label" in capsys.readouterr().out
-    everything = benchmark.make_dataset(sites)
+    assert "had another label" in caplog.text
+    everything = make_dataset(sites)
     assert set(dataset["key"].values) < set(everything["key"].values)
     np.testing.assert_allclose(everything["intensity"].values.max(axis=1), 1, rtol=1e-6)

@@ -13,6 +13,7 @@ from xashpc.errors import ConfigError
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.flows.ledge_workflow import ledge_workflow
+from xashpc.flows.training import TASK as TRAINING
 from xashpc.flows.workflow import TASKS_MODULE, campaign_workflow
 
 Config = CampaignConfig | LedgeConfig
@@ -68,6 +69,11 @@ def read_campaign(path: Path) -> Config:
             f"{path} is not a workflow file: expected fws -> spec -> _tasks -> "
             f"{expected} with a 'campaign'"
         ) from error
+    if any(task["_fw_name"] == TRAINING for task in tasks):
+        raise ConfigError(
+            f"{path} is a training, not a campaign: 'xashpc train {path.name}' runs it on this "
+            "machine, 'lpad add' queues it"
+        )
     if len(planning) != 1:
         raise ConfigError(
             f"{path} has {len(planning)} planning tasks ({expected}); expected exactly one"

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fireworks import Firework, Workflow
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError
 from xashpc.flows.workflow import TASKS_MODULE
 from xashpc.training.launch import run_ranks
@@ -59,12 +58,7 @@ def read_training(path: Path, *, output: str | None = None) -> TrainingJob:
     ConfigError
         If the file is absent, is not YAML, or is no training.
     """
-    try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read the training {path}: {error.strerror}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    data = read_yaml(path, what="the training")
     values = _of_workflow(data, path) if isinstance(data, Mapping) and "fws" in data else data
     if isinstance(values, Mapping):
         # The output of a command goes where the command is given, as its other files do.

@@ -9,9 +9,9 @@ from typing import Any
 
 import jinja2
 
+from xashpc.disk import write_whole
 from xashpc.reports import ledge_plots as plots
 from xashpc.reports import published
-from xashpc.reports.campaign import _write
 from xashpc.reports.ledge_plots import Evaluation
 from xashpc.reports.pictures import Picture, render
 from xashpc.reports.tables import MISSING, Column, Table
@@ -42,8 +42,8 @@ def write_ledge_report(evaluations: Sequence[Evaluation], directory: Path) -> Pa
     html = environment.get_template("ledge.html.j2").render(context)
     pictures = [*context["overview"], *(p for s in context["sections"] for p in s["pictures"])]
     for picture in pictures:
-        _write(directory / "figures" / f"{picture.name}.png", picture.png)
-    _write(directory / PAGE, html.encode("utf-8"))
+        write_whole(directory / "figures" / f"{picture.name}.png", picture.png)
+    write_whole(directory / PAGE, html)
     logger.info("report written to %s", directory / PAGE)
     return directory / PAGE
 

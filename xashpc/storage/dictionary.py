@@ -11,7 +11,7 @@ from xashpc.storage.schema import SCHEMA_VERSIONS, load_schema
 
 _HEAD = """# Data dictionary
 
-Made of the JSON Schemas in [`schemas/`](../schemas) by `xashpc db dictionary`; do not edit it.
+Made of the JSON Schemas in `schemas/` by `xashpc db dictionary`; do not edit it.
 Every document is checked against its schema before it is written. Field names are those of
 emmet-core's `XASDoc` and of pymatgen where they have one: `absorbing_element`, `edge`,
 `spectrum_type`, `structure`, `chemsys`, `nsites`.

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from xashpc.errors import ConfigError
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.kinds import read_campaign
+from xashpc.flows.training import read_training
 from xashpc.flows.workflow import campaign_workflow, expanded_workflow
 
 GOOD = {"name": "small", "structures": [{"kind": "amcsd", "ids": [1]}], "absorbers": ["Mn"]}
@@ -92,8 +93,12 @@ def test_every_workflow_that_ships_can_be_added_and_run():
     ]
     assert shipped
     for entry in shipped:
-        config = read_campaign(entry)
-        assert len(campaign_workflow(config).fws) == 1
+        if entry.name.startswith("train_"):
+            assert read_training(entry).options.name
+            with pytest.raises(ConfigError, match=f"is a training.*xashpc train {entry.name}"):
+                read_campaign(entry)
+        else:
+            assert len(campaign_workflow(read_campaign(entry)).fws) == 1
 
 
 def test_never_more_chunks_are_ready_than_the_campaign_allows():

@@ -48,8 +48,10 @@ def test_what_was_altered_is_said(document, field, value, said):
     assert said in alteration(changed)
 
 
-def test_documents_of_earlier_versions_are_judged_by_their_request(document):
+def test_only_documents_of_version_1_may_lack_a_checksum(document):
     del document["checksum"]
+    assert "taken away" in alteration(document)
+    document["schema_version"] = 1
     assert alteration(document) is None
     assert "content key" in alteration({**document, "edge": "L3"})
 
