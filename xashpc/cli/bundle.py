@@ -11,7 +11,8 @@ import click
 from fireworks import FWorker, LaunchPad
 from fireworks.core.rocket_launcher import launch_rocket
 
-from xashpc.cli.database import Settings, ensure_database, find_launchpad
+from xashpc.cli.database import ensure_database, find_launchpad
+from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError
 from xashpc.flows import local
 from xashpc.flows.bundle_run import UNFINISHED, run_processes

@@ -12,7 +12,8 @@ from fireworks import LaunchPad
 from tqdm import tqdm
 
 from xashpc.cli import ledge
-from xashpc.cli.database import Settings, ensure_database, open_store
+from xashpc.cli.database import ensure_database, open_store
+from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError, NotFoundError
 from xashpc.flows import local
 from xashpc.flows.config import CampaignConfig

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 import click
 from ruamel.yaml import YAML
 
+from xashpc.cli.settings import Settings
 from xashpc.disk import write_whole
 from xashpc.errors import ConfigError
-from xashpc.flows.local import ensure_initialised, open_launchpad
 from xashpc.storage import Store, server
 from xashpc.storage.dictionary import data_dictionary
 from xashpc.storage.migrations import migrate as migrate_store
 
 LAUNCHPAD_NAME = "my_launchpad.yaml"
 DATA_FOLDER = "xashpc-data"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Options of the command itself, shared by its subcommands."""
-
-    launchpad: str | None
-    debug: bool
 
 
 def find_launchpad(settings: Settings) -> Path | None:
@@ -79,6 +70,9 @@ def _start_embedded(folder: Path, port: int | None) -> tuple[server.ServerInfo, 
     text.seek(0, os.SEEK_END)
     YAML().dump(server.launchpad_settings(info), text)
     write_whole(path, text.getvalue())
+    # FireWorks is slow to import, and who only asks the store does without.
+    from xashpc.flows.local import ensure_initialised, open_launchpad
+
     # So that lpad works at once: it refuses a database that was never reset.
     ensure_initialised(open_launchpad(path))
     return info, path

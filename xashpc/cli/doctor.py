@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from fireworks import LaunchPad
 
-from xashpc.cli.database import Settings, find_launchpad
+from xashpc.cli.database import find_launchpad
+from xashpc.cli.settings import Settings
 from xashpc.cluster.schedulers import Scheduler
 from xashpc.cluster.site import LAUNCHPAD
 from xashpc.errors import ConfigError

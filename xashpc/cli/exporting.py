@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from xashpc.cli.database import Settings, open_store
+from xashpc.cli.database import open_store
 from xashpc.cli.results import asked_of, filter_options
+from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError
 from xashpc.exporting import FORMATS
 from xashpc.exporting import export as write_export

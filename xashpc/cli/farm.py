@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from xashpc.cli.database import Settings, open_store
+from xashpc.cli.database import open_store
+from xashpc.cli.settings import Settings
 from xashpc.cluster.costs import propose
 from xashpc.cluster.formats import format_walltime
 from xashpc.cluster.walltime import DEFAULT_MARGIN_S

@@ -9,7 +9,8 @@ import click
 from tqdm import tqdm
 
 from xashpc.calculation import Result
-from xashpc.cli.database import Settings, ensure_database
+from xashpc.cli.database import ensure_database
+from xashpc.cli.settings import Settings
 from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError, SourceError
 from xashpc.importing import import_spectra

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from xashpc.cli.database import Settings, open_store
+from xashpc.cli.database import open_store
 from xashpc.cli.results import printable
+from xashpc.cli.settings import Settings
 from xashpc.flows.verify import TOLERANCE, verify_campaign
 from xashpc.storage.lineage import Trace, altered_documents
 from xashpc.storage.lineage import trace as trace_key

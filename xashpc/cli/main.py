@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import traceback
@@ -10,26 +11,7 @@ import warnings
 import click
 
 from xashpc import __version__
-from xashpc.cli import (
-    bundle,
-    campaign,
-    compare,
-    database,
-    doctor,
-    engines,
-    exporting,
-    farm,
-    importing,
-    ledge_nets,
-    lineage,
-    nearest,
-    reproduce,
-    results,
-    site,
-    train,
-    web,
-    worker,
-)
+from xashpc.cli.settings import Settings
 from xashpc.errors import XasHpcError
 
 EPILOG = """
@@ -43,7 +25,50 @@ Examples:
 """
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+# Command -> "module:attribute" below xashpc.cli; each is imported when it is asked for, so that
+# asking the store does not wait for what a campaign needs.
+COMMANDS = {
+    "bundle": "bundle:bundle",
+    "campaigns": "campaign:campaigns",
+    "compare": "compare:compare_",
+    "db": "database:db",
+    "doctor": "doctor:doctor",
+    "engines": "engines:engines",
+    "estimate": "farm:estimate",
+    "export": "exporting:export",
+    "farm": "farm:farm",
+    "files": "results:files",
+    "find": "results:find",
+    "import": "importing:import_",
+    "ledge": "ledge_nets:ledge",
+    "nearest": "nearest:nearest",
+    "refusals": "campaign:refusals",
+    "reproduce": "reproduce:reproduce",
+    "run": "campaign:run",
+    "show": "results:show",
+    "site": "site:site",
+    "trace": "lineage:trace",
+    "train": "train:train",
+    "verify": "lineage:verify",
+    "web": "web:web",
+    "worker": "worker:worker",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported by their first use."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name].split(":")
+        return getattr(importlib.import_module(f"xashpc.cli.{module}"), attribute)
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="xashpc")
 @click.option("--debug", is_flag=True, help="Show tracebacks and debug messages.")
 @click.option(
@@ -55,7 +80,7 @@ Examples:
 @click.pass_context
 def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
     """High-throughput x-ray absorption: structures to spectra to trained networks."""
-    context.obj = database.Settings(launchpad=launchpad, debug=debug)
+    context.obj = Settings(launchpad=launchpad, debug=debug)
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",
@@ -66,35 +91,6 @@ def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
         # FireWorks has handlers of its own, and sends everything down to DEBUG to ours as well
         for name in ("launchpad", "rocket.launcher", "queue.launcher"):
             logging.getLogger(name).propagate = False
-
-
-for command in (
-    bundle.bundle,
-    campaign.run,
-    campaign.campaigns,
-    campaign.refusals,
-    compare.compare_,
-    database.db,
-    doctor.doctor,
-    engines.engines,
-    exporting.export,
-    farm.estimate,
-    farm.farm,
-    importing.import_,
-    ledge_nets.ledge,
-    reproduce.reproduce,
-    lineage.trace,
-    lineage.verify,
-    nearest.nearest,
-    results.find,
-    results.show,
-    results.files,
-    site.site,
-    train.train,
-    web.web,
-    worker.worker,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import click
 import numpy as np
 
-from xashpc.cli.database import Settings, open_store
+from xashpc.cli.database import open_store
 from xashpc.cli.results import SHORT_KEY, asked_of, filter_options, printable
+from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError, SpectrumError
 from xashpc.exporting.xdi import read_xdi
 from xashpc.processing.nearest import METRICS, PROJECTION, SpectraIndex

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from xashpc.calculation import OUTCOMES
-from xashpc.cli.database import Settings, open_store
+from xashpc.cli.database import open_store
+from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError
-from xashpc.reports.plots import single_spectrum
 from xashpc.storage.filters import parse_filter
 
 COLUMNS = [
@@ -151,6 +151,8 @@ def show(settings: Settings, key: str, plot: Path | None, data: bool) -> None:
     if plot is not None:
         if document["spectrum"] is None:
             raise ConfigError(f"{document['_id'][:SHORT_KEY]} is quarantined: nothing to plot")
+        from xashpc.reports.plots import single_spectrum  # matplotlib, for those who draw
+
         single_spectrum(document).savefig(plot, dpi=150, format="png")
         click.echo(f"plot: {plot}")
 

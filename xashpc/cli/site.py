@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from xashpc.cli.database import Settings, find_launchpad
+from xashpc.cli.database import find_launchpad
+from xashpc.cli.settings import Settings
 from xashpc.cluster.check import check_site
 from xashpc.cluster.formats import SCHEDULERS
 from xashpc.cluster.site import MARGIN_S, PACKINGS, SiteOptions, write_site

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from xashpc.cli.database import Settings, find_launchpad, open_store
+from xashpc.cli.database import find_launchpad, open_store
+from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError
 from xashpc.extras import require
 from xashpc.flows.local import open_launchpad
