@@ -58,22 +58,29 @@ def database() -> Iterator[tuple[Path, LaunchPad, Store]]:
 
 
 def plan(store: Store, launchpad: LaunchPad, number: int, chunk: int) -> CampaignConfig:
-    """A campaign of no-op calculations as planning leaves it."""
-    config = CampaignConfig.from_dict(
-        {"name": "noop", "engine": "noop", "profile": "noop", "report": False, "chunk_size": chunk,
-         "structures": [{"kind": "files", "paths": ["none"]}], "absorbers": ["Ti"]}
-    )  # fmt: skip
+    """A campaign of so many no-op calculations as planning leaves it."""
     calculations = [
         Calculation("noop", "1", "noop", {}, "Ti", "K", parameters={"number": each})
         for each in range(1, number + 1)
     ]
+    return plan_calculations(store, launchpad, calculations, chunk)
+
+
+def plan_calculations(
+    store: Store, launchpad: LaunchPad, calculations: list[Calculation], chunk: int
+) -> CampaignConfig:
+    """A campaign of these calculations as planning leaves it."""
+    config = CampaignConfig.from_dict(
+        {"name": "noop", "engine": "noop", "profile": "noop", "report": False, "chunk_size": chunk,
+         "structures": [{"kind": "files", "paths": ["none"]}], "absorbers": ["Ti"]}
+    )  # fmt: skip
     store.put_campaign(
         {"_id": config.campaign_id, "name": "noop", "config": config.to_dict(), "stage": "running",
          "results": "none", "versions": {}, "created_at": datetime.now(UTC)}
     )  # fmt: skip
     store.put_requests(config.campaign_id, calculations)
     keys = [calculation.key for calculation in calculations]
-    chunks = [keys[start : start + chunk] for start in range(0, number, chunk)]
+    chunks = [keys[start : start + chunk] for start in range(0, len(keys), chunk)]
     launchpad.add_wf(expanded_workflow(config, chunks))
     return config
 

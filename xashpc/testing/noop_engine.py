@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -17,7 +18,10 @@ _ENERGY = np.linspace(0.0, 50.0, N_POINTS)
 
 
 class NoopEngine(InProcessEngine):
-    """A step of an edge at once, whatever is asked. Not among the engines that users may name."""
+    """A step of an edge, at once or after the parameter ``seconds``.
+
+    Not among the engines that users may name.
+    """
 
     name: ClassVar[str] = "noop"
 
@@ -34,4 +38,5 @@ class NoopEngine(InProcessEngine):
         """Nothing is refused."""
 
     def compute(self, calculation: Calculation) -> Spectrum:
+        time.sleep(calculation.parameters.get("seconds", 0.0))
         return Spectrum(_ENERGY, 0.5 + np.arctan(_ENERGY - 20.0) / np.pi, "normalized")
