@@ -35,6 +35,8 @@ def shell(folder: Path, *command: str) -> str:
         **os.environ,
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "PYTHONPATH": str(folder / "plugins"),
+        # The virtual nodes are one machine, and Open MPI's shared memory takes them for several.
+        "OMPI_MCA_btl": "self,tcp",
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "FW_CONFIG_FILE": str(folder / "here" / "FW_config.yaml"),
@@ -79,6 +81,8 @@ def main() -> None:
         found = re.search(r"farm: .*", said)
         counts = store.count_outcomes(store.campaigns()["campaign"][0])
     cores = options.nodes * options.cores
+    if counts["ok"] != options.calculations:
+        sys.exit(f"{counts['ok']} of {options.calculations} calculations ended:\n{said}")
     print(f"{'calculations':>14} {'cores':>6} {'job (s)':>8} {'work (s)':>9} {'busy':>6}")
     print(f"{counts['ok']:14d} {cores:6d} {took:8.1f} {seconds.sum():9.1f} "
           f"{seconds.sum() / (cores * took):6.1%}")
