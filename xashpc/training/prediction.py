@@ -293,6 +293,7 @@ def open_model(path: Path | str) -> SavedModel:
 
 
 def _trained(path: Path, card: dict[str, Any]) -> TrainedNetwork:
+    from xashpc.models import ledge_layers  # noqa: F401  registers the layers
     from xashpc.training.network_run import CARD_VERSION
     from xashpc.training.saved import read_network
 
