@@ -42,7 +42,7 @@ def read_structures(
     StructureError
         If a file cannot be read, or is disordered.
     """
-    from xashpc.structures import load_files
+    from xashpc.structures.files import load_files
     from xashpc.structures.records import Refusal
 
     model.check_element(absorber)
@@ -74,9 +74,10 @@ def _sites(
     own = [n for n, one in enumerate(atoms) if one.specie.symbol == element]
     if not own:
         raise PredictionError(
-            "absorber-missing", f"{label} ({atoms.composition.reduced_formula}) holds no {element}, "
-            "the element the model was trained for",
-        )  # fmt: skip
+            "absorber-missing",
+            f"{label} ({atoms.composition.reduced_formula}) holds no {element}, the element the "
+            "model was trained for",
+        )
     if site is not None:
         if not 0 <= site < len(atoms):
             raise PredictionError(
