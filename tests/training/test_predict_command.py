@@ -1,4 +1,4 @@
-"""``xashpc predict`` on small models of real data: same numbers as Python, and says what it knows."""
+"""``xashpc predict`` on small models of real data: same numbers as Python; what is outside is said."""
 
 from __future__ import annotations
 
@@ -291,6 +291,17 @@ def test_a_squeezed_crystal_is_outside_and_known_ones_are_not(forward, crystals)
     assert len(found.reasons[0]) <= 6
 
 
+def test_a_forward_model_without_ranges_says_unknown(forward, crystals, tmp_path):
+    with np.load(forward) as archive:
+        kept = {n: archive[n] for n in archive.files if not n.startswith("range/")}
+    np.savez(tmp_path / "old.npz", **kept)
+    known, old = (open_model(path).predict([crystals[3][:2]])
+                  for path in (forward, tmp_path / "old.npz"))
+    assert old.outside == (None,) and old.reasons == ((UNKNOWN,),)
+    assert known.outside != (None,)
+    np.testing.assert_array_equal(old.values, known.values)
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -347,6 +358,7 @@ def test_a_network_of_train_is_opened_by_the_same_command(peak_table, tmp_path):
     ("card", "code"),
     [
         ({"schema_version": 2, "ion": "Ni2+", "ranges": {}}, "card-newer"),
+        ({"schema_version": 2, "something": "else"}, "card-newer"),
         ({"schema_version": 0, "ion": "Ni2+", "ranges": {}}, "card-version"),
         ({"schema_version": 1, "something": "else"}, "unknown-kind"),
         ([1], "card-damaged"),

@@ -16,7 +16,7 @@ from scipy.interpolate import CubicSpline
 from xashpc.errors import PredictionError
 from xashpc.spectrum import Spectrum
 from xashpc.training.cards import card_of, check_version
-from xashpc.training.saved import GRID_TOLERANCE_EV
+from xashpc.training.saved import CARD_VERSION, GRID_TOLERANCE_EV
 from xashpc.training.training_range import TrainingRange, beyond_text
 
 if TYPE_CHECKING:
@@ -285,6 +285,8 @@ def open_model(path: Path | str) -> SavedModel:
         return ClassifierModel(SavedClassifier.load(path))
     if "inputs" in card and "targets" in card and "input_scaling" in card:
         return _trained(path, card)
+    # A newer card may well look like none that is known here.
+    check_version(card, CARD_VERSION, path.with_suffix(".json"), "Train the network again")
     raise PredictionError(
         "unknown-kind",
         f"{path.with_suffix('.json')} is the card of no model that xashpc predicts with; expected "
@@ -294,10 +296,10 @@ def open_model(path: Path | str) -> SavedModel:
 
 def _trained(path: Path, card: dict[str, Any]) -> TrainedNetwork:
     from xashpc.models import ledge_layers  # noqa: F401  registers the layers
-    from xashpc.training.network_run import CARD_VERSION
+    from xashpc.training import network_run
     from xashpc.training.saved import read_network
 
-    check_version(card, CARD_VERSION, path.with_suffix(".json"), "Train the network again")
+    check_version(card, network_run.CARD_VERSION, path.with_suffix(".json"), "Train the network again")
     return TrainedNetwork(read_network(path), card)
 
 
