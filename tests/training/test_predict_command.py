@@ -1,4 +1,4 @@
-"""``xashpc predict`` on small models of real data: same numbers as Python; what is outside is said."""
+"""``xashpc predict`` on small models of real data: Python's numbers, and what is outside."""
 
 from __future__ import annotations
 

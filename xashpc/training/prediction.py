@@ -296,10 +296,10 @@ def open_model(path: Path | str) -> SavedModel:
 
 def _trained(path: Path, card: dict[str, Any]) -> TrainedNetwork:
     from xashpc.models import ledge_layers  # noqa: F401  registers the layers
-    from xashpc.training import network_run
+    from xashpc.training.network_run import CARD_VERSION as OWN_VERSION
     from xashpc.training.saved import read_network
 
-    check_version(card, network_run.CARD_VERSION, path.with_suffix(".json"), "Train the network again")
+    check_version(card, OWN_VERSION, path.with_suffix(".json"), "Train the network again")
     return TrainedNetwork(read_network(path), card)
 
 

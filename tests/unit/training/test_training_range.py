@@ -33,11 +33,9 @@ def test_a_hundredth_of_the_training_rows_is_far_by_each_measure(rows, standardi
 
 def test_off_the_plane_and_far_along_it_are_told_apart(rows):
     found = TrainingRange.fit(rows)
-    off = rows[:1].copy()
-    # Any direction is off the plane but for a hair, and moves little along it.
-    off += 0.3 * np.linalg.svd(rows[:, :9] - rows[:, :9].mean(axis=0))[2][-1:].repeat(1, 0) @ np.eye(
-        9, 10
-    )
+    plane = found.components
+    across = np.ones(10) - (np.ones(10) @ plane.T) @ plane
+    off = [found.mean + 0.3 * across]
     along = found.mean + 9.0 * found.spread[0] * found.components[:1]
     assert [r.split(" beyond")[0].split()[1] for r in found.far(off)[0]] == ["residual"]
     assert [r.split(" beyond")[0].split()[1] for r in found.far(along)[0]] == ["distance"]
