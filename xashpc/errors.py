@@ -105,3 +105,20 @@ class DatasetError(XasHpcError, ValueError):
 
 class ModelError(XasHpcError, ValueError):
     """A model cannot be built, trained or applied as asked."""
+
+
+class PredictionError(ModelError):
+    """A saved model cannot be opened or applied; ``code`` names why, e.g. ``"element-mismatch"``.
+
+    Attributes
+    ----------
+    code : str
+        Stable and machine-readable, as of :class:`InputError`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self):
+        return type(self), (self.code, str(self))

@@ -174,3 +174,26 @@ def test_migrate_says_what_would_change_and_then_changes_it(store, result):
     assert "would change" in run("db", "migrate").output
     run("db", "migrate", "--apply")
     assert "up to date" in run("db", "migrate").output
+
+
+def test_predict_takes_a_key_and_refuses_another_element(store, result, folder):
+    """The model is none that can answer: the spectrum is read, and found to be of Ti."""
+    from types import SimpleNamespace
+
+    from xashpc.cli.predict_inputs import read_spectra
+    from xashpc.cli.settings import Settings
+    from xashpc.errors import PredictionError
+    from xashpc.training.prediction import ClassifierModel
+
+    store.put_result(result(0), "c")
+    key = store.find()["key"][0]
+    card = {"element": "Ti", "edge": "K", "energy_ev": [4966.0, 5000.0]}
+    own = ClassifierModel(SimpleNamespace(card=card))
+    found = read_spectra([key[:10]], "Ti", 1.5, own, Settings(None, False))
+    assert found.values[0].energy[0] == store.spectrum(key).energy[0] + 1.5
+    for change, code in (({"element": "Cu"}, "element-mismatch"), ({"edge": "L3"},
+                         "edge-mismatch")):  # fmt: skip
+        other = ClassifierModel(SimpleNamespace(card=card | change))
+        with pytest.raises(PredictionError) as caught:
+            read_spectra([key], None, 0.0, other, Settings(None, False))
+        assert caught.value.code == code

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pymatgen.core import Molecule, Structure
 
-from xashpc.errors import ConfigError, ModelError
+from xashpc.errors import ConfigError, ModelError, PredictionError
 from xashpc.features.wacsf import Wacsf
+from xashpc.training.cards import check_version
 from xashpc.training.forward import restored
 from xashpc.training.forward_base import ForwardModel
+from xashpc.training.training_range import TrainingRange
 
 CARD_VERSION = 1
 
@@ -33,6 +35,8 @@ class SitePredictor:
     wacsf : Wacsf
     energy : (n_energy,) eV
     model : ForwardModel
+    training_range : TrainingRange, optional
+        Of the features it was fitted to; None if the file is older than that was kept.
     """
 
     element: str
@@ -40,6 +44,7 @@ class SitePredictor:
     wacsf: Wacsf
     energy: NDArray[np.float64]
     model: ForwardModel
+    training_range: TrainingRange | None = None
 
     def spectra(self, atoms: Structure | Molecule, sites: Sequence[int]) -> NDArray[np.float64]:
         """Spectra (n_sites, n_energy) of absorbers in a crystal or a molecule.
@@ -51,15 +56,20 @@ class SitePredictor:
         StructureError
             As :meth:`Wacsf.of_sites`.
         """
+        return self.model.predict(self.features(atoms, sites))
+
+    def features(self, atoms: Structure | Molecule, sites: Sequence[int]) -> NDArray[np.float64]:
+        """The features (n_sites, n_features) of absorbers; raises as :meth:`spectra`."""
         molecule = isinstance(atoms, Molecule)
         features = (self.wacsf.of_molecule if molecule else self.wacsf.of_sites)(atoms, sites)
         found = {atoms[int(site)].specie.symbol for site in sites}
         if found - {self.element}:
-            raise ModelError(
+            raise PredictionError(
+                "element-mismatch",
                 f"this model was fitted for {self.element} {self.edge}; the sites hold "
-                f"{', '.join(sorted(found))}"
+                f"{', '.join(sorted(found))}",
             )
-        return self.model.predict(features)
+        return features
 
     def save(self, path: Path) -> Path:
         """Write one ``.npz`` file with a card inside; it is complete or absent.
@@ -83,6 +93,8 @@ class SitePredictor:
             np.savez_compressed(
                 file, card=json.dumps(header), energy=self.energy,
                 **{f"model/{name}": value for name, value in arrays.items()},
+                **{f"range/{name}": np.asarray(value) for name, value in
+                   (vars(self.training_range) if self.training_range else {}).items()},
             )
         os.replace(temporary, path)
         return path
@@ -105,19 +117,21 @@ class SitePredictor:
                     for name in archive.files
                     if name.startswith("model/")
                 }
+                ranges = {
+                    name.removeprefix("range/"): archive[name]
+                    for name in archive.files
+                    if name.startswith("range/")
+                }
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ModelError(f"{path} is no saved forward model: {error}") from error
-        if header.get("schema_version") != CARD_VERSION:
-            raise ModelError(
-                f"{path} has version {header.get('schema_version')}; this one reads "
-                f"{CARD_VERSION}: fit the model again"
-            )
+        check_version(header, CARD_VERSION, Path(path), "Fit the model again")
         try:
             wacsf = Wacsf(**_tuples(header["wacsf"]))
             model = restored(header["forward"], arrays)
         except (KeyError, TypeError, ConfigError) as error:
             raise ModelError(f"{path} is damaged: {error!r}. Fit the model again") from error
-        return cls(header["element"], header["edge"], wacsf, energy, model)
+        known = TrainingRange.from_dict(ranges) if ranges else None
+        return cls(header["element"], header["edge"], wacsf, energy, model, known)
 
 
 def fit_predictor(
@@ -142,8 +156,10 @@ def fit_predictor(
         (wacsf.of_molecule if isinstance(one, Molecule) else wacsf.of_sites)(one, [site])[0]
         for one, site in atoms
     ]
-    energy = np.asarray(energy, dtype=np.float64)
-    return SitePredictor(element, edge, wacsf, energy, model.fit(np.array(rows), spectra, seed))
+    energy, features = np.asarray(energy, dtype=np.float64), np.array(rows)
+    fitted = model.fit(features, spectra, seed)
+    known = TrainingRange.fit(features, standardise=True)
+    return SitePredictor(element, edge, wacsf, energy, fitted, known)
 
 
 def _tuples(settings: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xashpc.errors import ModelError
+from xashpc.training.cards import read_card, write_network
 from xashpc.training.ledge import LedgeFit, predict_rows
 from xashpc.training.ledge_data import LedgeData, ParameterBox
 from xashpc.training.ledge_options import LedgeOptions
@@ -90,17 +88,7 @@ class LedgePredictor:
         -------
         path of the ``.keras`` file
         """
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{self.card['ion']}.keras"
-        card_path = path.with_suffix(".json")
-        temporary = directory / f".{os.getpid()}.{path.name}"
-        self.network.save(temporary)
-        card_temporary = directory / f".{os.getpid()}.{card_path.name}"
-        card_temporary.write_text(json.dumps(self.card, indent=1), encoding="utf-8")
-        card_path.unlink(missing_ok=True)  # an old card must never stand beside a new network
-        temporary.replace(path)
-        card_temporary.replace(card_path)
-        return path
+        return write_network(self.network, self.card, directory / f"{self.card['ion']}.keras")
 
     @classmethod
     def load(cls, path: Path | str) -> LedgePredictor:
@@ -114,20 +102,8 @@ class LedgePredictor:
         from xashpc.models import ledge_layers  # noqa: F401  registers the layers
         from xashpc.training.saved import read_network
 
-        path = Path(path)
-        card_path = path.with_suffix(".json")
-        if not path.is_file() or not card_path.is_file():
-            raise ModelError(
-                f"a saved network is two files, {path.name} and {card_path.name}, in "
-                f"{path.parent}; at least one is absent. Train it again"
-            )
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-        if card.get("schema_version") != CARD_VERSION:
-            raise ModelError(
-                f"{card_path} has version {card.get('schema_version')}; this xashpc reads "
-                f"{CARD_VERSION}. Train the network again"
-            )
-        return cls(read_network(path), card)
+        card = read_card(Path(path), CARD_VERSION)
+        return cls(read_network(Path(path)), card)
 
 
 def predictor_of(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +15,7 @@ from xashpc.errors import ConfigError
 from xashpc.extras import require
 from xashpc.models import get_model
 from xashpc.models.base import Model
+from xashpc.training.cards import write_network
 from xashpc.training.checkpoint import FILE as CHECKPOINT
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.ranks import Ranks, current_ranks, elastic
@@ -191,6 +191,7 @@ def _card(
         "classes": list(source.classes or ()),
         "input_scaling": {"mean": found.input_mean.tolist(), "std": found.input_std.tolist(),
                           "rows": found.rows},  # fmt: skip
+        **_input_card(source, found),
         "split": {"by": split.by, "seed": options.split.seed,
                   **{name: int(rows.size) for name, rows in parts.items()}},  # fmt: skip
         "seed": options.seed,
@@ -202,6 +203,19 @@ def _card(
         "options": options.to_dict(),
         "versions": _versions(),
     }
+
+
+def _input_card(source: RowSource, found: Moments) -> dict[str, Any]:
+    """Names and ranges of the inputs, and energies, as far as the data name them."""
+    names, energy = source.input_names(), source.coordinate("energy")
+    found_range = {"low": found.input_low.tolist(), "high": found.input_high.tolist(),
+                   "rows": found.rows}  # fmt: skip
+    card: dict[str, Any] = {"input_range": found_range}
+    if names:
+        card["input_names"] = names
+    if energy is not None:
+        card["energy_ev"] = energy.tolist()
+    return card
 
 
 def _versions() -> dict[str, str]:
@@ -218,12 +232,5 @@ def _save(
     directory: Path, options: TrainingOptions, network: keras.Model, card: dict[str, Any]
 ) -> None:
     """Both files complete or absent, the card last."""
-    path, card_path = (directory / f"{options.name}.{end}" for end in ("keras", "json"))
-    temporary = directory / f".{os.getpid()}.{path.name}"
-    network.save(temporary)
-    card_temporary = directory / f".{os.getpid()}.{card_path.name}"
-    card_temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
-    card_path.unlink(missing_ok=True)  # an old card must never stand beside a new network
-    temporary.replace(path)
-    card_temporary.replace(card_path)
+    path = write_network(network, card, directory / f"{options.name}.keras")
     logger.info("wrote %s, its card and %s", path, directory / LOG)

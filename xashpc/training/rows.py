@@ -100,6 +100,20 @@ class RowSource:
             return None
         return np.concatenate([_texts(group[name]) for group in self._groups])
 
+    def input_names(self) -> list[str] | None:
+        """Names of the inputs' columns, as tables of parameters keep them, or None."""
+        found = self._arrays[0][0].attrs.get("names")
+        return [str(name) for name in found] if found else None
+
+    def coordinate(self, name: str) -> NDArray[Any] | None:
+        """Values along a dimension, e.g. ``energy``; None unless all datasets have the same."""
+        if any(name not in group for group in self._groups):
+            return None
+        found = [np.asarray(group[name][:]) for group in self._groups]
+        if any(not np.array_equal(one, found[0]) for one in found[1:]):
+            return None
+        return found[0]
+
     def read_chunk(self, chunk: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Inputs and targets of all rows of a chunk.
 

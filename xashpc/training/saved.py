@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xashpc.errors import DatasetError, ModelError
+from xashpc.errors import DatasetError
 from xashpc.extras import require
+from xashpc.training.cards import read_card, write_network
 from xashpc.training.cross_validation import Fitted
 from xashpc.training.labelled import CLASSES, LabelledSpectra
 from xashpc.training.lce_options import LceOptions
 from xashpc.training.loop import predict
 from xashpc.training.runtime import prepare
+from xashpc.training.training_range import TrainingRange
 
 if TYPE_CHECKING:
     import keras
@@ -74,20 +74,12 @@ def save_classifier(
         "energy_ev": data.energy.tolist(),
         "rows": data.key.tolist(),
         "labels": data.label().tolist(),
+        # In the card, since the training rows themselves may be elsewhere when it is used.
+        "training_range": TrainingRange.fit(data.intensity).to_dict(),
         "options": options.to_dict(),
         "versions": versions,
     }
-    directory.mkdir(parents=True, exist_ok=True)
-    path, card_path = directory / f"{model.name}.keras", directory / f"{model.name}.json"
-    # Keras judges a file by its suffix, so the temporary name keeps it.
-    temporary = directory / f".{os.getpid()}.{path.name}"
-    as_one_network(fitted).save(temporary)
-    card_temporary = directory / f".{os.getpid()}.{card_path.name}"
-    card_temporary.write_text(json.dumps(card, indent=1), encoding="utf-8")
-    card_path.unlink(missing_ok=True)  # an old card must never stand beside a new network
-    temporary.replace(path)
-    card_temporary.replace(card_path)
-    return path
+    return write_network(as_one_network(fitted), card, directory / f"{model.name}.keras")
 
 
 def read_network(path: Path) -> keras.Model:
@@ -119,20 +111,8 @@ class SavedClassifier:
         ModelError
             If either is absent or of another version.
         """
-        path = Path(path)
-        card_path = path.with_suffix(".json")
-        if not path.is_file() or not card_path.is_file():
-            raise ModelError(
-                f"a saved classifier is two files, {path.name} and {card_path.name}, in "
-                f"{path.parent}; at least one is absent. Train it again"
-            )
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-        if card.get("schema_version") != CARD_VERSION:
-            raise ModelError(
-                f"{card_path} has version {card.get('schema_version')}; this xashpc reads "
-                f"{CARD_VERSION}. Train the classifier again"
-            )
-        return cls(read_network(path), card)
+        card = read_card(Path(path), CARD_VERSION, "classifier")
+        return cls(read_network(Path(path)), card)
 
     def probabilities(self, intensity: NDArray, energy: NDArray) -> NDArray[np.float64]:
         """(n_spectra, n_classes) of spectra scaled to maximum 1 on the classifier's grid.

@@ -22,6 +22,7 @@ class Moments:
     Attributes
     ----------
     input_mean, input_std : of the input's shape; where an input does not vary, std is 1
+    input_low, input_high : of the input's shape; least and largest of these rows
     target_mean : of the target's shape
     target_std : float
         Root mean square of the targets less their mean.
@@ -30,6 +31,8 @@ class Moments:
 
     input_mean: NDArray[np.float64]
     input_std: NDArray[np.float64]
+    input_low: NDArray[np.float64]
+    input_high: NDArray[np.float64]
     target_mean: NDArray[np.float64]
     target_std: float
     rows: int
@@ -46,6 +49,7 @@ def moments(source: RowSource, rows: NDArray[np.int64], *, wanted: int, seed: in
     starts = np.append(source.chunk_starts, source.n_rows)
     cuts = np.searchsorted(rows, starts)
     count = 0
+    low, high = np.full(source.input_shape, np.inf), np.full(source.input_shape, -np.inf)
     sums = [np.zeros(shape) for shape in (source.input_shape, source.target_shape) for _ in "ab"]
     for chunk in np.random.default_rng([seed, _STREAM]).permutation(len(starts) - 1):
         own = rows[cuts[chunk] : cuts[chunk + 1]] - starts[chunk]
@@ -60,10 +64,11 @@ def moments(source: RowSource, rows: NDArray[np.int64], *, wanted: int, seed: in
         for number, side in enumerate(sides):
             sums[2 * number] += side.sum(axis=0)
             sums[2 * number + 1] += (side**2).sum(axis=0)
+        low, high = np.minimum(low, sides[0].min(axis=0)), np.maximum(high, sides[0].max(axis=0))
         count += own.size
     means = [sums[0] / count, sums[2] / count]
     variances = [np.maximum(sums[2 * n + 1] / count - means[n] ** 2, 0.0) for n in (0, 1)]
     std = np.sqrt(variances[0])
     std = np.where(std > _FLAT * np.abs(means[0]), std, 1.0)
     spread = float(np.sqrt(variances[1].mean())) or 1.0
-    return Moments(means[0], std, means[1], spread, count)
+    return Moments(means[0], std, low, high, means[1], spread, count)

@@ -1,0 +1,129 @@
+"""Predictions as tables, files and figures."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xashpc.reports.figure_style import dress, new_figure, plain
+
+# More lines than this hide each other.
+MAX_LINES = 12
+_WORDS = {True: "yes", False: "no", None: "unknown"}
+
+
+class Predicted(Protocol):
+    """What :class:`xashpc.training.prediction.Prediction` holds."""
+
+    names: tuple[str, ...]
+    columns: tuple[str, ...] | tuple[float, ...]
+    values: NDArray[np.float64]
+    outside: tuple[bool | None, ...]
+    reasons: tuple[tuple[str, ...], ...]
+
+
+def prediction_table(found: Predicted, gives: str) -> pd.DataFrame:
+    """One row an input: the answer in short, ``outside`` (yes, no, unknown) and ``why``.
+
+    Parameters
+    ----------
+    gives : {"classes", "spectrum", "values"}
+    """
+    top = found.values.argmax(axis=1)
+    frame = pd.DataFrame({"input": list(found.names)})
+    if gives == "classes":
+        frame["predicted"] = [str(found.columns[n]) for n in top]
+        for number, name in enumerate(found.columns):
+            frame[f"p_{name}"] = found.values[:, number].round(4)
+    elif gives == "spectrum":
+        frame["maximum_ev"] = [round(float(found.columns[n]), 3) for n in top]
+        frame["maximum"] = found.values.max(axis=1).round(4)
+    else:
+        for number in range(min(found.values.shape[1], MAX_LINES)):
+            frame[f"value_{number}"] = found.values[:, number].round(6)
+    frame["outside"] = [_WORDS[one] for one in found.outside]
+    frame["why"] = ["; ".join(one) or "-" for one in found.reasons]
+    return frame
+
+
+def prediction_json(found: Predicted) -> str:
+    """All values and flags; ``outside`` is null where it is not known."""
+    return json.dumps({
+        "columns": list(found.columns),
+        "predictions": [
+            {"input": name, "values": row, "outside": outside, "why": list(why)}
+            for name, row, outside, why in zip(
+                found.names, found.values.tolist(), found.outside, found.reasons, strict=True
+            )
+        ],
+    }, indent=1)  # fmt: skip
+
+
+def write_prediction(found: Predicted, gives: str, path: Path) -> Path:
+    """Write all values to ``.csv``, ``.npz`` or ``.json``; the file is complete or absent.
+
+    A csv of spectra has a row an input and a column an energy. The npz holds ``values``,
+    ``columns``, ``names``, ``outside`` (1, 0, or -1 where it is not known) and ``reasons``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    if path.suffix == ".npz":
+        flags = np.array([-1 if one is None else int(one) for one in found.outside], np.int8)
+        with temporary.open("wb") as file:
+            np.savez_compressed(
+                file, values=found.values, columns=np.array(found.columns),
+                names=np.array(found.names), outside=flags,
+                reasons=np.array(["; ".join(one) for one in found.reasons]),
+            )  # fmt: skip
+    elif path.suffix == ".json":
+        temporary.write_text(prediction_json(found) + "\n", encoding="utf-8")
+    else:
+        wide = pd.DataFrame(found.values, columns=[_header(c, gives) for c in found.columns])
+        wide.insert(0, "input", list(found.names))
+        wide.insert(1, "outside", [_WORDS[one] for one in found.outside])
+        wide.insert(2, "why", ["; ".join(one) for one in found.reasons])
+        wide.to_csv(temporary, index=False)
+    os.replace(temporary, path)
+    return path
+
+
+def prediction_figure(found: Predicted, gives: str) -> Figure:
+    """Spectra as lines, probabilities as bars; what is outside is dashed or hatched."""
+    figure = new_figure(7.0, 4.2)
+    axes = dress(figure.add_subplot())
+    shown = min(len(found.names), MAX_LINES)
+    if gives == "classes":
+        width = 0.8 / shown
+        for n in range(shown):
+            at = np.arange(len(found.columns)) + (n - (shown - 1) / 2) * width
+            axes.bar(at, found.values[n], width, label=_legend(found, n),
+                     hatch="//" if found.outside[n] else None)  # fmt: skip
+        axes.set_xticks(np.arange(len(found.columns)), [str(c) for c in found.columns])
+        axes.set_ylabel("probability")
+    else:
+        for n in range(shown):
+            axes.plot(np.array(found.columns, dtype=float), found.values[n], lw=1.5,
+                      ls="--" if found.outside[n] else "-", label=_legend(found, n))  # fmt: skip
+        axes.set_xlabel("energy (eV)" if gives == "spectrum" else "number")
+        axes.set_ylabel("absorption" if gives == "spectrum" else "value")
+    for text in axes.legend(fontsize=8, frameon=False).get_texts():
+        plain(text)
+    if shown < len(found.names):
+        axes.set_title(f"the first {shown} of {len(found.names)}", loc="left", fontsize=9)
+    return figure
+
+
+def _legend(found: Predicted, n: int) -> str:
+    word = {True: " (outside)", None: " (unknown)"}.get(found.outside[n], "")
+    return found.names[n] + word
+
+
+def _header(column: str | float, gives: str) -> str:
+    return f"p_{column}" if gives == "classes" else f"{column:.6g}"

@@ -1,0 +1,396 @@
+"""Any saved model, by its card: values for new inputs, and which of them it was not trained for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pymatgen.core import Molecule, Structure
+from scipy.interpolate import CubicSpline
+
+from xashpc.errors import PredictionError
+from xashpc.spectrum import Spectrum
+from xashpc.training.cards import card_of, check_version
+from xashpc.training.saved import CARD_VERSION, GRID_TOLERANCE_EV
+from xashpc.training.training_range import TrainingRange, beyond_text
+
+if TYPE_CHECKING:
+    import keras
+
+    from xashpc.training.forward_saved import SitePredictor
+    from xashpc.training.ledge_saved import LedgePredictor
+    from xashpc.training.saved import SavedClassifier
+
+UNKNOWN = "the model does not say what it was trained on"
+
+Reasons = list[tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Values of a model for some inputs.
+
+    Attributes
+    ----------
+    names : (n,) of str
+        One an input: a site, a file, a row.
+    columns : (n_values,) of str or float
+        Class names, or energies in eV; numbers from 0 where the model does not say.
+    values : (n, n_values)
+        Probabilities of the classes, or a spectrum a row.
+    outside : (n,) of bool or None
+        Whether an input is outside the training range; None where the model cannot tell.
+    reasons : (n,) of tuple of str
+        What is beyond which range, or what is unknown.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[str, ...] | tuple[float, ...]
+    values: NDArray[np.float64]
+    outside: tuple[bool | None, ...]
+    reasons: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class SavedModel(ABC):
+    """A model read from disk.
+
+    Attributes
+    ----------
+    kind : str
+        What it is, for people.
+    takes : {"structure", "spectrum", "parameters"}
+    gives : {"spectrum", "classes", "values"}
+    """
+
+    kind: str
+    takes: str
+    gives: str = "spectrum"
+    element: str | None = None
+    edge: str | None = None
+
+    @abstractmethod
+    def predict(self, inputs: Any, names: Sequence[str] | None = None) -> Prediction:
+        """Values, and which inputs are outside the training range.
+
+        Parameters
+        ----------
+        inputs
+            Pairs of a structure (or molecule) and a site; :class:`~xashpc.spectrum.Spectrum`
+            objects; or parameters (n, n_parameters): as ``takes`` says.
+        names : sequence of str, optional
+            Of the inputs; default: numbers from 1.
+
+        Raises
+        ------
+        PredictionError
+            ``wrong-input``, ``wrong-number``, ``not-finite``, ``element-mismatch``, ``no-overlap``.
+        StructureError
+            If features of a site cannot be calculated.
+        """
+
+    def check_element(self, element: str | None, edge: str | None = None) -> None:
+        """Refuse inputs of another element or edge than the model's; None is not known.
+
+        Raises
+        ------
+        PredictionError
+            ``element-mismatch`` or ``edge-mismatch``.
+        """
+        for what, own, asked in (("element", self.element, element), ("edge", self.edge, edge)):
+            if own and asked and own != asked:
+                raise PredictionError(
+                    f"{what}-mismatch",
+                    f"this {self.kind} was trained for the {what} {own}; the input is of {asked}. "
+                    f"Take a model of {asked}",
+                )
+
+
+class ClassifierModel(SavedModel):
+    """Spectra to probabilities of classes."""
+
+    kind, takes, gives = "classifier", "spectrum", "classes"
+
+    def __init__(self, saved: SavedClassifier) -> None:
+        self.saved, card = saved, saved.card
+        self.element, self.edge = card["element"] or None, card["edge"] or None
+        self.energy = np.asarray(card["energy_ev"], dtype=np.float64)
+        known = card.get("training_range")
+        self.range = TrainingRange.from_dict(known) if known else None
+
+    def predict(self, inputs: Sequence[Spectrum], names: Sequence[str] | None = None) -> Prediction:
+        rows, windows = _on_grid(inputs, self.energy)
+        values = self.saved.probabilities(rows, self.energy)
+        if self.range is None or not self.range.knows_distance:
+            return _prediction(names, self.saved.card["classes"], values, windows, unknown=True)
+        return _prediction(names, self.saved.card["classes"], values, windows, self.range.far(rows))
+
+
+class ForwardSiteModel(SavedModel):
+    """Sites of structures to spectra."""
+
+    kind, takes = "forward model", "structure"
+
+    def __init__(self, saved: SitePredictor) -> None:
+        self.saved, self.element, self.edge = saved, saved.element, saved.edge
+
+    def predict(
+        self,
+        inputs: Sequence[tuple[Structure | Molecule, int]],
+        names: Sequence[str] | None = None,
+    ) -> Prediction:
+        _some(inputs)
+        features = np.concatenate([self.saved.features(atoms, [site]) for atoms, site in inputs])
+        values = self.saved.model.predict(features)
+        energies, known = self.saved.energy.tolist(), self.saved.training_range
+        if known is None:
+            return _prediction(names, energies, values, unknown=True)
+        beyond = known.beyond(features, self.saved.wacsf.names)
+        far = known.far(features) if known.knows_distance else [()] * len(features)
+        return _prediction(names, energies, values, beyond, far)
+
+
+class LedgeModel(SavedModel):
+    """Parameters of a 2p Hamiltonian to spectra."""
+
+    kind, takes = "L-edge network", "parameters"
+
+    def __init__(self, saved: LedgePredictor) -> None:
+        self.saved = saved
+        self.element = "".join(c for c in saved.card["ion"] if c.isalpha())
+        self.parameter_names = saved.box.names
+
+    def predict(self, inputs: ArrayLike, names: Sequence[str] | None = None) -> Prediction:
+        rows = _table(inputs, len(self.parameter_names), self.parameter_names)
+        values, _ = self.saved.spectra(rows)
+        # As `spectra` does: Dq < 0 is Dq > 0 of the same ion, turned by 45 degrees.
+        box = self.saved.box
+        folded = box.folded(rows)
+        reasons: Reasons = [
+            tuple(
+                beyond_text(box.names[n], row[n], box.low[n], box.high[n])
+                for n in np.flatnonzero(hits)
+            )
+            for row, hits in zip(folded, box.outside(folded), strict=True)
+        ]
+        return _prediction(names, self.saved.energy.tolist(), values, reasons)
+
+
+class TrainedNetwork(SavedModel):
+    """A network of ``xashpc train``: rows of an array to classes, spectra or other values."""
+
+    kind = "network"
+    _takes: ClassVar[dict[str, str]] = {"parameters": "parameters", "intensity": "spectrum"}
+
+    def __init__(self, network: keras.Model, card: dict[str, Any]) -> None:
+        self.network, self.card = network, card
+        self.takes = self._takes.get(card["inputs"], "parameters")
+        self.gives = "classes" if card["classes"] else (
+            "spectrum" if card["targets"] in ("spectra", "intensity") else "values"
+        )  # fmt: skip
+        origins = card.get("data", [])
+        self.element = _only(one.get("element") for one in origins)
+        self.edge = _only(one.get("edge") for one in origins)
+        mean = np.asarray(card["input_scaling"]["mean"])
+        self.n_inputs = mean.size
+        self.energy = np.asarray(card["energy_ev"]) if "energy_ev" in card else None
+        # Some columns need names to be spoken of, whether or not the data gave them.
+        given = card.get("input_names")
+        self.parameter_names = tuple(given or (f"input {n}" for n in range(mean.size)))
+
+    def predict(self, inputs: Any, names: Sequence[str] | None = None) -> Prediction:
+        from xashpc.training.loop import predict
+
+        windows: Reasons | None = None
+        if self.takes == "spectrum":
+            if self.energy is None or self.energy.size != self.n_inputs:
+                raise PredictionError(
+                    "card-incomplete",
+                    "the card of this network does not say on which energies its spectra are; "
+                    "train it again with this xashpc",
+                )
+            rows, windows = _on_grid(inputs, self.energy)
+        else:
+            rows = _table(inputs, self.n_inputs, self.parameter_names)
+        values = predict(self.network, rows.astype(np.float32))
+        beyond = self._beyond(rows)
+        parts = [part for part in (windows, beyond) if part is not None]
+        return _prediction(names, self._columns(values), values, *parts, unknown=beyond is None)
+
+    def _beyond(self, rows: NDArray[np.float64]) -> Reasons | None:
+        known = self.card.get("input_range")
+        if not known:
+            return None
+        low, high = (np.asarray(known[side], dtype=np.float64) for side in ("low", "high"))
+        nothing = np.zeros((0, low.size))
+        ranges = TrainingRange(
+            known["rows"], low, high, low, np.ones_like(low), nothing, np.zeros(0), np.zeros(2)
+        )
+        labels = (
+            [f"intensity at {e:.2f} eV" for e in self.energy]
+            if self.takes == "spectrum" and self.energy is not None
+            else self.parameter_names
+        )
+        return ranges.beyond(rows, labels)
+
+    def _columns(self, values: NDArray) -> Sequence[Any]:
+        if self.card["classes"]:
+            return self.card["classes"]
+        if self.gives == "spectrum" and self.energy is not None:
+            if self.energy.size == values.shape[1]:
+                return self.energy.tolist()
+        return [float(n) for n in range(values.shape[1])]
+
+
+def open_model(path: Path | str) -> SavedModel:
+    """Read a saved model of any kind; what it is is told by its card.
+
+    Parameters
+    ----------
+    path : path
+        A ``.keras`` file or the ``.json`` card beside it, or the ``.npz`` of a forward model.
+
+    Raises
+    ------
+    PredictionError
+        ``file-missing``, ``card-damaged``, ``card-newer``, ``card-version``, ``unknown-kind``.
+    ModelError
+        If the network itself cannot be read.
+    """
+    path = Path(path)
+    if path.suffix == ".npz":
+        from xashpc.training.forward_saved import SitePredictor
+
+        if not path.is_file():
+            raise PredictionError("file-missing", f"there is no model at {path}")
+        return ForwardSiteModel(SitePredictor.load(path))
+    if path.suffix not in (".keras", ".json"):
+        raise PredictionError("unknown-kind", _no_model(path))
+    path = path.with_suffix(".keras")
+    card = card_of(path, "network")
+    if "ion" in card and "ranges" in card:
+        from xashpc.training.ledge_saved import LedgePredictor
+
+        return LedgeModel(LedgePredictor.load(path))
+    if "classes" in card and "energy_ev" in card and "labels" in card:
+        from xashpc.training.saved import SavedClassifier
+
+        return ClassifierModel(SavedClassifier.load(path))
+    if "inputs" in card and "targets" in card and "input_scaling" in card:
+        return _trained(path, card)
+    # A newer card may well look like none that is known here.
+    check_version(card, CARD_VERSION, path.with_suffix(".json"), "Train the network again")
+    raise PredictionError(
+        "unknown-kind",
+        f"{path.with_suffix('.json')} is the card of no model that xashpc predicts with; expected "
+        "a classifier, an L-edge network, or a network of xashpc train",
+    )
+
+
+def _trained(path: Path, card: dict[str, Any]) -> TrainedNetwork:
+    from xashpc.models import ledge_layers  # noqa: F401  registers the layers
+    from xashpc.training.network_run import CARD_VERSION as OWN_VERSION
+    from xashpc.training.saved import read_network
+
+    check_version(card, OWN_VERSION, path.with_suffix(".json"), "Train the network again")
+    return TrainedNetwork(read_network(path), card)
+
+
+def _no_model(path: Path) -> str:
+    if path.is_dir():
+        there = sorted(p.name for p in path.iterdir() if p.suffix in (".keras", ".npz"))
+        return f"{path} is a folder; name one of its models: {', '.join(there) or 'it has none'}"
+    return f"{path} is no saved model by its name; expected .keras, .json or .npz"
+
+
+def _some(inputs: Sequence[Any]) -> None:
+    if not len(inputs):
+        raise PredictionError("wrong-number", "there is nothing to predict: no input was given")
+
+
+def _on_grid(
+    spectra: Sequence[Spectrum], energy: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], Reasons]:
+    """Spectra (n, n_energy) of maximum 1 on a model's energies, and windows that do not cover them.
+
+    Where a spectrum ends too early its last value is kept: the model needs some number there, and
+    the row is flagged.
+    """
+    _some(spectra)
+    rows, reasons = [], []
+    low, high = float(energy[0]), float(energy[-1])
+    for one in spectra:
+        first, last = float(one.energy[0]), float(one.energy[-1])
+        if first >= high or last <= low:
+            raise PredictionError(
+                "no-overlap",
+                f"the spectrum is from {first:.2f} to {last:.2f} eV, the model's energies are from "
+                f"{low:.2f} to {high:.2f}: check units, edge and energy shift",
+            )
+        values = CubicSpline(one.energy, one.intensity)(np.clip(energy, first, last))
+        top = float(values.max())
+        if not top > 0:
+            raise PredictionError(
+                "not-positive", f"the largest intensity on the model's energies is {top:g}"
+            )
+        rows.append(values / top)
+        short = first > low + GRID_TOLERANCE_EV or last < high - GRID_TOLERANCE_EV
+        reasons.append(
+            (f"energies {first:.2f}..{last:.2f} eV do not cover {low:.2f}..{high:.2f}",)
+            if short else ()
+        )  # fmt: skip
+    return np.array(rows), reasons
+
+
+def _table(inputs: ArrayLike, count: int, names: Sequence[str]) -> NDArray[np.float64]:
+    """Parameters (n, n_parameters), finite."""
+    try:
+        rows = np.atleast_2d(np.asarray(inputs, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise PredictionError(
+            "wrong-input", f"this model takes numbers, n rows of {count}: {error}"
+        ) from error
+    if rows.ndim != 2 or rows.shape[1] != count or not len(rows):
+        raise PredictionError(
+            "wrong-number",
+            f"expected {count} parameters a row, {', '.join(names[:12])}"
+            f"{' ...' if count > 12 else ''}; found {rows.shape[-1] if rows.size else 0}",
+        )
+    bad = np.argwhere(~np.isfinite(rows))
+    if bad.size:
+        raise PredictionError(
+            "not-finite",
+            f"{len(bad)} values are NaN or infinite, the first is {names[bad[0][1]]} of row "
+            f"{bad[0][0] + 1}",
+        )
+    return rows
+
+
+def _prediction(
+    names: Sequence[str] | None,
+    columns: Sequence[Any],
+    values: NDArray,
+    *parts: Reasons,
+    unknown: bool = False,
+) -> Prediction:
+    """Join reasons; without any, a row is inside, or not known where the model cannot tell."""
+    count = len(values)
+    joined = [sum((tuple(part[row]) for part in parts), ()) for row in range(count)]
+    outside = tuple(True if found else (None if unknown else False) for found in joined)
+    reasons = tuple(found or ((UNKNOWN,) if unknown else ()) for found in joined)
+    labels = tuple(names) if names is not None else tuple(str(n + 1) for n in range(count))
+    return Prediction(
+        labels, tuple(columns), np.asarray(values, dtype=np.float64), outside, reasons
+    )
+
+
+def _only(values: Any) -> str | None:
+    found = set(values)
+    return next(iter(found)) if len(found) == 1 else None
