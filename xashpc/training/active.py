@@ -128,7 +128,7 @@ def choose(
 
     Parameters
     ----------
-    pool : (n, n_inputs), scaled to 0..1
+    pool : (n, n_inputs), all inputs of one scale
     known : (m,) int
         Rows of the pool that are known.
     size : int
@@ -200,7 +200,7 @@ def learn(
     ----------
     compute : callable
         Spectra (n, n_outputs) of pool rows given by their indices (n,).
-    pool : (n, n_inputs), scaled to 0..1
+    pool : (n, n_inputs), all inputs of one scale
     test : inputs and spectra
         A fixed set, apart from the pool.
     learner : Learner

@@ -1,4 +1,4 @@
-"""Deep ensembles: networks that differ by their seed, trained side by side, and how far they differ.
+"""Deep ensembles: networks that differ by their seed, trained side by side, and their spread.
 
 Lakshminarayanan et al., NeurIPS 2017. What their spread is worth: :mod:`calibration`.
 """
@@ -61,11 +61,13 @@ class EnsembleOptions:
         if not isinstance(self.settings, Mapping):
             raise ConfigError(f"ensemble.settings must be a mapping; found {self.settings!r}")
         if get_model(self.model, **self.settings).task != "regression":
-            raise ConfigError(f"{self.model} is a classifier; an ensemble needs a regression network")
+            raise ConfigError(f"{self.model} is a classifier; ensembles need a regression network")
         for name, least in (("members", 2), ("steps", 1), ("batch_size", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(f"ensemble.{name} must be a whole number >= {least}; found {value!r}")
+                raise ConfigError(
+                    f"ensemble.{name} must be a whole number >= {least}; found {value!r}"
+                )
         rate = self.learning_rate
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not rate > 0:
             raise ConfigError(f"ensemble.learning_rate must be above 0; found {rate!r}")
@@ -158,8 +160,8 @@ class Ensemble:
     def _reset(self, seed: int, warm: bool) -> None:
         for number, network in enumerate(self.networks):
             if not warm:
-                fresh = self._fresh(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
-                network.set_weights(fresh.get_weights())
+                own = np.random.SeedSequence([seed, number]).generate_state(1)[0]
+                network.set_weights(self._fresh(int(own)).get_weights())
             for variable in network.optimizer.variables:
                 variable.assign(np.zeros(variable.shape))
 
