@@ -1,6 +1,6 @@
 """Active learning of 2p spectra: errors against the number of spectra, for each way of choosing.
 
-    python benchmarks/active_learning.py [--ion Ni2+] [--seeds 3] [--figure FILE.png] [--out FILE.json]
+    python benchmarks/active_learning.py [--ion Ni2+] [--seeds 3] [--figure A.png] [--out A.json]
 
 Prints two Markdown tables: test errors in each round (mean and deviation over the seeds), and how
 many spectra each strategy needs for the error that random choice reaches in its last round; then
@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--warm", action="store_true", help="go on from the last round's weights")
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES)
+    parser.add_argument("--crowded", type=float, default=0.0, metavar="SHARE",
+                        help="share of the pool in a tenth of each range")  # fmt: skip
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -59,11 +61,14 @@ def measure(arguments: argparse.Namespace) -> tuple[dict, list[dict]]:
     """Learning curves of all strategies and seeds, and the last random ensemble's calibration."""
     solver, box = MultipletIon.load(arguments.ion), ParameterBox.from_ranges(check_ranges(None))
 
-    def rows(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def rows(seed: int, count: int, crowded: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         parameters = sample_parameters(arguments.ion, seed, 0, count)
+        middle, crowd = (box.low + box.high) / 2, round(crowded * count)
+        parameters[:crowd] = middle + 0.1 * (parameters[:crowd] - middle)
         return 2 * box.normalised(parameters) - 1, box_normalised(solver.spectra(parameters))
 
-    pool, truth = rows(POOL_SEED, arguments.pool)  # computed beforehand: each row is used often
+    # Computed beforehand: each row is used by many loops.
+    pool, truth = rows(POOL_SEED, arguments.pool, arguments.crowded)
     test, validation = rows(TEST_SEED, arguments.test), rows(VALIDATION_SEED, 1000)
     options = EnsembleOptions(
         settings=SETTINGS, members=arguments.members, steps=arguments.steps, batch_size=32,
@@ -83,7 +88,8 @@ def measure(arguments: argparse.Namespace) -> tuple[dict, list[dict]]:
             print(name, seed, [f"{entry.errors['mse']:.2e}" for entry in rounds], flush=True)
             if seed == 0:
                 calibrated += [{"strategy": name, **c} for c in judged(ensemble, validation, test)]
-    return {"ion": arguments.ion, "sizes": loop.sizes(), "curves": curves}, calibrated
+    found = {"ion": arguments.ion, "crowded": arguments.crowded, "sizes": loop.sizes()}
+    return {**found, "curves": curves}, calibrated
 
 
 def judged(ensemble: Ensemble, validation: tuple, test: tuple) -> list[dict]:
@@ -115,7 +121,7 @@ def report(found: dict, calibrated: list[dict]) -> None:
     print("|---|---|---|---|")
     for name in found["curves"]:
         print(f"| {name} | " + " | ".join(saving(found, name, m) for m in MEASURES) + " |")
-    print("\n| strategy | factor | 50 % | 68 % | 90 % | 95 % | calibration error | rank correlation |")
+    print("\n| strategy | factor | 50 % | 68 % | 90 % | 95 % | error | rank correlation |")
     print("|---|---|---|---|---|---|---|---|")
     for case in calibrated:
         shares = " | ".join(f"{share:.1%}" for share in case["coverage"])
@@ -166,7 +172,8 @@ def draw(found: dict, path: Path) -> None:
         panel.set_xticks(found["sizes"], [str(size) for size in found["sizes"]])
         panel.minorticks_off()
     axes[0].legend(frameon=False)
-    figure.suptitle(f"{found['ion']}: errors on uniform test rows")
+    crowd = f", {found['crowded']:.0%} of the pool in its middle" if found["crowded"] else ""
+    figure.suptitle(f"{found['ion']}: errors on uniform test rows{crowd}")
     figure.savefig(path, dpi=130)
 
 

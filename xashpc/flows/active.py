@@ -216,8 +216,8 @@ def known_spectra(
             key, _, _ = _block_of(config, solver, earlier, start, directory)
             if store.blocks.entry(key) is None:
                 raise StoreError(
-                    f"round {earlier} of {config.campaign_id} lacks the block from row {start}: its "
-                    "chunk failed. Run the campaign again to make it"
+                    f"round {earlier} of {config.campaign_id} lacks the block from row {start}: "
+                    "its chunk failed. Run the campaign again to make it"
                 )
             parts.append(store.blocks.get(key).arrays["spectra"])
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""Builders of the FireWorks workflows of an active-learning campaign: each round brings the next."""
+"""Builders of the FireWorks workflows of active-learning campaigns: each round brings the next."""
 
 from __future__ import annotations
 

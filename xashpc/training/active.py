@@ -224,22 +224,18 @@ def learn(
     if options.warm and done:
         raise ConfigError("a warm loop cannot resume: its networks carry what came before")
     sizes, rounds = options.sizes(), list(done)
-    known = np.concatenate([r.chosen for r in rounds]) if rounds else np.empty(0, np.int64)
+    known = np.concatenate([np.empty(0, np.int64), *(entry.chosen for entry in rounds)])
     spectra = [compute(known)] if len(known) else []
-    fitted = False
+    if rounds and len(rounds) < options.rounds:  # what the next choice is made with
+        learner.fit(pool[known], spectra[0], training_seed(options, len(rounds) - 1))
     for number in range(len(rounds), options.rounds):
+        strategy = options.strategy if number else "random"
         size = sizes[number] - len(known)
-        if not len(known):
-            added = choose("random", pool, known, size, None, options.seed)
-        else:
-            if not fitted and options.strategy not in ("random", "distance"):
-                learner.fit(pool[known], np.concatenate(spectra), training_seed(options, number - 1))
-            added = choose(options.strategy, pool, known, size, learner, options.seed)
+        added = choose(strategy, pool, known, size, learner, options.seed)
         spectra.append(compute(added))
         known = np.concatenate([known, added])
         seed = training_seed(options, number)
         learner.fit(pool[known], np.concatenate(spectra), seed, warm=options.warm and number > 0)
-        fitted = True
         errors = test_errors(learner.mean_and_spread(test[0])[0], test[1])
         rounds.append(Round(number, len(known), added, errors))
         if on_round is not None:

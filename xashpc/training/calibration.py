@@ -1,4 +1,4 @@
-"""What a predicted spread is worth: a factor fitted on held-out rows, coverage, calibration error."""
+"""What a predicted spread is worth: a factor fitted on held-out rows, coverage, its error."""
 
 from __future__ import annotations
 
