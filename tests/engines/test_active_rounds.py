@@ -1,4 +1,4 @@
-"""Rounds of an active-learning campaign with the real solver, store and networks, cut and resumed."""
+"""Active-learning rounds with the real solver, store and networks: cut, resumed, refused."""
 
 from __future__ import annotations
 
