@@ -168,11 +168,11 @@ def draw(found: dict, path: Path) -> None:
             panel.fill_between(
                 found["sizes"], values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15
             )
-        panel.set(xscale="log", yscale="log", xlabel="spectra computed", ylabel=title)
+        panel.set(xscale="log", ylim=(0, None), xlabel="spectra computed", ylabel=title)
         panel.set_xticks(found["sizes"], [str(size) for size in found["sizes"]])
         panel.minorticks_off()
     axes[0].legend(frameon=False)
-    crowd = f", {found['crowded']:.0%} of the pool in its middle" if found["crowded"] else ""
+    crowd = f", {found['crowded']:.0%} of the pool in its middle" if found.get("crowded") else ""
     figure.suptitle(f"{found['ion']}: errors on uniform test rows{crowd}")
     figure.savefig(path, dpi=130)
 
