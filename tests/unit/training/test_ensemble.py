@@ -87,8 +87,8 @@ def test_members_agree_where_there_is_data_and_repeat_exactly():
     ensemble = Ensemble(options, 2, 2)
     ensemble.fit(x, y(x), seed=4)
     mean, _ = ensemble.mean_and_spread(x)
-    assert np.mean((mean - y(x)) ** 2) < 0.02 * y(x).var()
-    assert ensemble.score(x + 1.5).mean() > 5 * ensemble.score(x).mean()
+    assert np.mean((mean - y(x)) ** 2) < 0.05 * y(x).var()
+    assert ensemble.score(x + 1.5).mean() > 2 * ensemble.score(x).mean()
     ensemble.fit(x[:50], y(x[:50]), seed=5)  # another fit between leaves no trace
     ensemble.fit(x, y(x), seed=4)
     assert (ensemble.mean_and_spread(x)[0] == mean).all()
