@@ -13,6 +13,7 @@ from typing import Any
 from fireworks import FiretaskBase, FWAction, LaunchPad, explicit_serialize
 
 from xashpc.cluster.walltime import JobClock
+from xashpc.flows.active_config import ActiveConfig
 from xashpc.flows.chunks import check_walltime, run_chunk
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.ledge_blocks import run_blocks
@@ -196,3 +197,52 @@ class TrainNetworkTask(_CampaignTask):
         job = job_from_dict(self["training"], self._results({**fw_spec, "campaign_id": ""}))
         with self._requeued_when_stopped():
             return FWAction(stored_data=run_training(job))
+
+
+@explicit_serialize
+class PlanActiveTask(_CampaignTask):
+    """Plan an active-learning campaign and its first round. Argument ``campaign``: ActiveConfig."""
+
+    required_params = ["campaign"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.active import plan_active
+        from xashpc.flows.active_workflow import round_workflow
+
+        config = ActiveConfig.from_dict(self["campaign"])
+        results = self._results({**fw_spec, "campaign_id": config.campaign_id})
+        with self._requeued_when_stopped(), self._store() as store:
+            summary = plan_active(store, config, results)
+        return FWAction(stored_data=summary, additions=[round_workflow(config, 0)])
+
+
+@explicit_serialize
+class ActiveChunkTask(_CampaignTask):
+    """Compute the rows chosen for round ``number`` from the ``start``-th on."""
+
+    required_params = ["number", "start"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.active import open_active, run_active_chunk
+
+        with self._requeued_when_stopped(), self._store() as store:
+            config, results = open_active(store, fw_spec["campaign_id"]), self._results(fw_spec)
+            outcome = run_active_chunk(store, config, self["number"], self["start"], results)
+        return FWAction(stored_data={"outcome": outcome})
+
+
+@explicit_serialize
+class ActiveRoundTask(_CampaignTask):
+    """Train on all rounds up to ``number``, choose the next round's rows and bring its workflow."""
+
+    required_params = ["number"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.active import end_round, open_active
+        from xashpc.flows.active_workflow import round_workflow
+
+        with self._requeued_when_stopped(), self._store() as store:
+            config = open_active(store, fw_spec["campaign_id"])
+            summary = end_round(store, config, self["number"], self._results(fw_spec))
+        following = [round_workflow(config, self["number"] + 1)] if summary["more"] else []
+        return FWAction(stored_data=summary, additions=following)

@@ -11,11 +11,12 @@ import click
 from fireworks import LaunchPad
 from tqdm import tqdm
 
-from xashpc.cli import ledge
+from xashpc.cli import active, ledge
 from xashpc.cli.database import ensure_database, open_store
 from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError, NotFoundError
 from xashpc.flows import local
+from xashpc.flows.active_config import ActiveConfig
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.kinds import read_campaign
 from xashpc.flows.ledge_config import LedgeConfig
@@ -135,6 +136,10 @@ def run(
             again = stage is not None or retry_quarantined
             ledge.prepare(launchpad, store, config, directory, again=again)
             progress = ledge.LedgeProgress(store, config)
+        elif isinstance(config, ActiveConfig):
+            again = stage is not None or retry_quarantined
+            active.prepare(launchpad, config, directory, again=again)
+            progress = active.RoundProgress(config, directory)
         else:
             _prepare(launchpad, store, config, directory, stage, retry_quarantined)
             progress = Progress(store, config)
@@ -149,6 +154,8 @@ def run(
             progress.close()
         if isinstance(config, LedgeConfig):
             ledge.summarise(store, config, directory)
+        elif isinstance(config, ActiveConfig):
+            active.summarise(directory)
         else:
             _summarise(store, config, directory)
 

@@ -10,18 +10,21 @@ from fireworks import Workflow
 
 from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError
+from xashpc.flows.active_config import ActiveConfig
+from xashpc.flows.active_workflow import active_workflow
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.flows.ledge_workflow import ledge_workflow
 from xashpc.flows.training import TASK as TRAINING
 from xashpc.flows.workflow import TASKS_MODULE, campaign_workflow
 
-Config = CampaignConfig | LedgeConfig
+Config = CampaignConfig | LedgeConfig | ActiveConfig
 
 # Planning task -> its configuration, and the workflow of a configuration.
 _KINDS: Mapping[str, tuple[type, Callable[[Any], Workflow]]] = {
     f"{{{{{TASKS_MODULE}.PlanTask}}}}": (CampaignConfig, campaign_workflow),
     f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, ledge_workflow),
+    f"{{{{{TASKS_MODULE}.PlanActiveTask}}}}": (ActiveConfig, active_workflow),
 }
 
 # Options of structure sources and imports that name files.
