@@ -12,5 +12,5 @@ xashpc="${XASHPC_VENV:-.venv}/bin/xashpc"
 "$xashpc" run workflows/ledge_first_light.yaml
 folder=$(ls -dt results/ledge-first-light-*/ | head -n 1)
 [ -e "$folder/Ni2+.keras" ] ||
-    "$xashpc" ledge train "$folder/Ni2+.zarr" --minutes 1.5 --test-rows 4000
+    "$xashpc" ledge train "$folder/Ni2+.zarr" --epochs 60 --minutes 1.5 --test-rows 4000
 "$xashpc" ledge report "$folder"
