@@ -129,6 +129,12 @@ def _summary(options: TrainingOptions, card: dict[str, Any]) -> str:
     ]
     for part, scores in card["scores"].items():
         lines.append(f"{part}: {json.dumps(scores)}")
+    if errors := card.get("spectral_errors"):
+        lines.append(
+            f"{errors['n']} test spectra: MSE {errors['mse']:.3g}, MAE {errors['mae']:.3g}, SE "
+            f"below 3 % {errors['below_3']:.1%}, below 7 % {errors['below_7']:.1%}, above 10 % "
+            f"{errors['above_10']:.1%}"
+        )
     lines.append(f"network  {Path(options.output) / options.name}.keras")
     lines.append(f"card     {Path(options.output) / options.name}.json")
     lines.append(f"log      {Path(options.output) / LOG}")
