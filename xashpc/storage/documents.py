@@ -181,7 +181,8 @@ class Store(Questions):
         by_key: dict[str, Result] = {}
         for result in results:
             by_key.setdefault(result.calculation.key, result)
-        present = self.existing(by_key)
+        # Whose document is there needs no files; without files, inserting tells as well.
+        present = self.existing(by_key) if any(r.files for r in by_key.values()) else {}
         documents, packed = [], []
         for key, result in by_key.items():
             if key in present:

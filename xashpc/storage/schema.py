@@ -68,15 +68,30 @@ def _fast(name: str) -> Callable[[Any], Any]:
     return fastjsonschema.compile(load_schema(name))
 
 
+def _is_finite(value: Any) -> bool:
+    """Whether every number in ``value`` is finite; False also for lists whose sum overflows."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        try:
+            return math.isfinite(sum(value))
+        except (TypeError, OverflowError):  # not of numbers, or of whole ones beyond floats
+            return all(map(_is_finite, value))
+    return True
+
+
 def _passes(name: str, document: Mapping[str, Any]) -> bool:
     """Whether a document certainly matches; 0.05 ms for a spectrum, where jsonschema takes 2.4 ms.
 
     It is jsonschema that says so of the others, and what is wrong with them.
     """
+    if not _is_finite(document):  # the compiled check takes NaN for a number
+        return False
     try:
-        json.dumps(document, allow_nan=False)  # the compiled check takes NaN for a number
         _fast(name)(document)
-    except (ValueError, TypeError, fastjsonschema.JsonSchemaException):
+    except fastjsonschema.JsonSchemaException:
         return False
     return True
 
