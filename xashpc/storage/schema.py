@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
-from jsonschema import Draft202012Validator, TypeChecker, validators
 
 from xashpc.errors import ConfigError, DocumentError
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator, TypeChecker
 
 SCHEMA_VERSION = 1
 #: Version of each kind of document; see :mod:`xashpc.storage.migrations` for what changed.
@@ -26,12 +28,6 @@ _SHOWN_CHARACTERS = 120
 def _is_number(_checker: TypeChecker, value: Any) -> bool:
     """A JSON number: there is no NaN and no infinity in JSON."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-_Validator = validators.extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number),
-)
 
 
 def load_schema(name: str) -> dict:
@@ -50,9 +46,14 @@ def load_schema(name: str) -> dict:
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
+    # For what the compiled check refuses: most workers never come to it.
+    from jsonschema import Draft202012Validator, validators
+
+    numbers = Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number)
+    kind = validators.extend(Draft202012Validator, type_checker=numbers)
     schema = load_schema(name)
-    _Validator.check_schema(schema)
-    return _Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    kind.check_schema(schema)
+    return kind(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def _as_json(document: Mapping[str, Any]) -> dict:
