@@ -13,26 +13,15 @@ from typing import Any
 from fireworks import FiretaskBase, FWAction, LaunchPad, explicit_serialize
 
 from xashpc.cluster.walltime import JobClock
-from xashpc.flows.active_config import ActiveConfig
 from xashpc.flows.chunks import check_walltime, run_chunk
-from xashpc.flows.config import CampaignConfig
-from xashpc.flows.ledge_blocks import run_blocks
-from xashpc.flows.ledge_config import LedgeConfig
-from xashpc.flows.ledge_stages import finish_ledge, open_ledge, plan_ledge
-from xashpc.flows.ledge_workflow import expanded_ledge
+from xashpc.flows.config import CampaignConfig, open_campaign
 from xashpc.flows.requeue import requeue
-from xashpc.flows.stages import (
-    import_stage,
-    open_campaign,
-    plan_stage,
-    process_stage,
-    report_stage,
-    train_stage,
-)
-from xashpc.flows.training import job_from_dict, run_training
 from xashpc.flows.workflow import expanded_workflow
 from xashpc.recovery.signals import Terminated, terminate_as_exception
 from xashpc.storage import Store
+
+# What only some tasks need is imported by these: most workers run chunks alone, and planning and
+# processing load for seconds of CPU time in each of them.
 
 RESULTS_VARIABLE = "XASHPC_RESULTS"
 
@@ -96,6 +85,8 @@ class PlanTask(_CampaignTask):
     required_params = ["campaign"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import plan_stage
+
         config = CampaignConfig.from_dict(self["campaign"])
         results = self._results({**fw_spec, "campaign_id": config.campaign_id})
         with self._requeued_when_stopped(), self._store() as store:
@@ -121,6 +112,8 @@ class ImportTask(_CampaignTask):
     """Bring existing spectra into the campaign."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import import_stage
+
         return self._run_stage(fw_spec, import_stage)
 
 
@@ -129,6 +122,8 @@ class ProcessTask(_CampaignTask):
     """Make the zarr datasets."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import process_stage
+
         return self._run_stage(fw_spec, process_stage)
 
 
@@ -137,6 +132,8 @@ class TrainTask(_CampaignTask):
     """Evaluate and train the classifiers."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import train_stage
+
         return self._run_stage(fw_spec, train_stage)
 
 
@@ -145,6 +142,8 @@ class ReportTask(_CampaignTask):
     """Write the HTML report."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import report_stage
+
         return self._run_stage(fw_spec, report_stage)
 
 
@@ -155,6 +154,10 @@ class PlanLedgeTask(_CampaignTask):
     required_params = ["campaign"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.ledge_config import LedgeConfig
+        from xashpc.flows.ledge_stages import plan_ledge
+        from xashpc.flows.ledge_workflow import expanded_ledge
+
         config = LedgeConfig.from_dict(self["campaign"])
         results = self._results({**fw_spec, "campaign_id": config.campaign_id})
         with self._requeued_when_stopped(), self._store() as store:
@@ -169,6 +172,9 @@ class LedgeChunkTask(_CampaignTask):
     required_params = ["ion", "starts"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.ledge_blocks import run_blocks
+        from xashpc.flows.ledge_stages import open_ledge
+
         with self._requeued_when_stopped(), self._store() as store:
             config = open_ledge(store, fw_spec["campaign_id"])
             results = self._results(fw_spec)
@@ -181,6 +187,8 @@ class LedgeFinishTask(_CampaignTask):
     """Check the datasets of model spectra against the database and close the campaign."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.ledge_stages import finish_ledge, open_ledge
+
         with self._requeued_when_stopped(), self._store() as store:
             config = open_ledge(store, fw_spec["campaign_id"])
             summary = finish_ledge(store, config, self._results(fw_spec))
@@ -194,6 +202,8 @@ class TrainNetworkTask(_CampaignTask):
     required_params = ["training"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.training import job_from_dict, run_training
+
         job = job_from_dict(self["training"], self._results({**fw_spec, "campaign_id": ""}))
         with self._requeued_when_stopped():
             return FWAction(stored_data=run_training(job))
@@ -207,6 +217,7 @@ class PlanActiveTask(_CampaignTask):
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
         from xashpc.flows.active import plan_active
+        from xashpc.flows.active_config import ActiveConfig
         from xashpc.flows.active_workflow import round_workflow
 
         config = ActiveConfig.from_dict(self["campaign"])

@@ -34,7 +34,7 @@ COMMANDS = {
     "db": "database:db",
     "doctor": "doctor:doctor",
     "engines": "engines:engines",
-    "estimate": "farm:estimate",
+    "estimate": "estimate:estimate",
     "export": "exporting:export",
     "farm": "farm:farm",
     "files": "results:files",

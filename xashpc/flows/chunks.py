@@ -9,7 +9,9 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +35,8 @@ SETTLE_S = 0.5
 # Results that come faster than this wait for each other: a killed worker computes a second again.
 FLUSH_S = 1.0
 SLICE = 200
+# Full slices on their way at once: while the database takes one, the next becomes documents.
+IN_FLIGHT = 2
 
 # Share of a job's walltime that was not enough: a fresh job would not give much more.
 HOPELESS = 0.8
@@ -84,29 +88,38 @@ def run_chunk(
     """
     clock = clock or JobClock()
     engine = get_engine(config.engine, config.engine_config)
-    slice_ = _Slice(store, config.campaign_id)
-    try:
+    with _slices(store, config.campaign_id) as slices:
         for calculation in store.requests(config.campaign_id, keys):
-            if slice_.present(calculation.key, keys):
+            if slices.present(calculation.key, keys):
                 continue
             if warned() or not clock.fits(None):
                 raise Terminated(WALLTIME)
-            slice_.add(compute_one(config, engine, calculation, directory, clock))
-    finally:
-        # Also when it was told to stop: what is computed is computed.
-        with deferred():
-            slice_.flush()
-    return slice_.counts
+            slices.add(compute_one(config, engine, calculation, directory, clock))
+    return slices.counts
+
+
+@contextmanager
+def _slices(store: Store, campaign: str) -> Iterator[_Slices]:
+    """What was added is stored at the end, also when the worker was told to stop."""
+    with ThreadPoolExecutor(IN_FLIGHT, "store") as threads:
+        slices = _Slices(store, campaign, threads)
+        try:
+            yield slices
+        finally:
+            with deferred():
+                slices.flush()
 
 
 @dataclass
-class _Slice:
+class _Slices:
     """Results of a chunk on their way into the store: together if they come fast, else each."""
 
     store: Store
     campaign: str
+    threads: ThreadPoolExecutor
     counts: Counter[str] = field(default_factory=Counter)
     _waiting: list[Result] = field(default_factory=list)
+    _sent: list[tuple[Future, list[Result]]] = field(default_factory=list)
     _flushed: float = field(default_factory=time.monotonic)
     _known: set[str] = field(default_factory=set)
     _asked: set[str] = field(default_factory=set)
@@ -131,16 +144,31 @@ class _Slice:
         logger.info(
             "%s %s: %s", calculation.absorber, calculation.key[:12], result.outcome.status
         )
-        if len(self._waiting) >= SLICE or time.monotonic() - self._flushed > FLUSH_S:
-            with deferred():
+        with deferred():
+            if len(self._waiting) >= SLICE:
+                self._send()
+            elif time.monotonic() - self._flushed > FLUSH_S:
                 self.flush()
 
     def flush(self) -> None:
-        if self._waiting:
-            self.store.put_results(self._waiting, self.campaign)
-            self.counts.update(result.outcome.status for result in self._waiting)
+        """Return when everything is stored."""
+        self._send()
+        while self._sent:
+            self._arrived()
+
+    def _send(self) -> None:
+        if len(self._sent) == IN_FLIGHT:
+            self._arrived()
+        if results := self._waiting:
             self._waiting = []
+            stored = self.threads.submit(self.store.put_results, results, self.campaign)
+            self._sent.append((stored, results))
         self._flushed = time.monotonic()
+
+    def _arrived(self) -> None:
+        stored, results = self._sent.pop(0)
+        stored.result()
+        self.counts.update(result.outcome.status for result in results)
 
 
 def run_one(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pymongo.errors import DuplicateKeyError
 
 from xashpc.calculation import Calculation
@@ -16,6 +15,9 @@ from xashpc.storage.connection import Connection
 from xashpc.storage.queries import outcome_pipeline, summarise_outcomes
 from xashpc.storage.records import member_id, plain, request_document
 from xashpc.storage.schema import SCHEMA_VERSION, validate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REFUSAL_FIELDS = ("source", "source_id", "name", "site", "code", "message")
 CAMPAIGN_COLUMNS = ("campaign", "name", "stage", "asked", "refused", "created_at", "finished_at")
@@ -75,6 +77,8 @@ class CampaignRecords:
 
     def table(self) -> pd.DataFrame:
         """One row a campaign, oldest first."""
+        import pandas as pd  # takes half a second, and workers make no tables
+
         fields = [name for name in CAMPAIGN_COLUMNS if name != "campaign"]
         found = self._connection.call(
             lambda: list(self._campaigns.find({}, dict.fromkeys(fields, 1)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from xashpc.errors import ConfigError, FilterError
 from xashpc.storage.schema import load_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Argument of Store.find -> field of a spectrum document.
 FILTER_FIELDS = {
@@ -162,6 +163,8 @@ def projection_of(fields: Sequence[str]) -> dict[str, int]:
 
 def select_frame(documents: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> pd.DataFrame:
     """One row a document with ``key`` and these columns."""
+    import pandas as pd  # as in to_frame
+
     rows = [
         (document["_id"], *(_value(document, _STORED.get(name, name)) for name in fields))
         for document in documents
@@ -182,6 +185,8 @@ def _value(document: Any, path: str) -> Any:
 
 def to_frame(documents: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """One row a document, with the columns ``COLUMNS`` also when there is none."""
+    import pandas as pd  # takes half a second, and workers make no tables
+
     rows = [
         (
             document["_id"],

@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pymongo.collection import Collection
 
 from xashpc.errors import ConfigError
 from xashpc.storage.connection import Connection
 from xashpc.storage.filters import check_filter
-from xashpc.storage.objects import to_pymatgen, to_xarray
 from xashpc.storage.queries import (
     FILTER_NAMES,
     PROJECTION,
@@ -25,6 +23,7 @@ from xashpc.storage.queries import (
 from xashpc.storage.search import explain, search
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
     from pymatgen.analysis.xas.spectrum import XAS
 
@@ -151,10 +150,14 @@ class Questions:
 
     def find_xarray(self, **asked: Any) -> xr.Dataset:
         """Spectra for the arguments of :meth:`documents`; see :func:`.objects.to_xarray`."""
+        from xashpc.storage.objects import to_xarray  # with xarray, which workers do not need
+
         return to_xarray(self.documents(**asked))
 
     def find_pymatgen(self, **asked: Any) -> Iterator[tuple[str, XAS]]:
         """Key and ``pymatgen.analysis.xas.spectrum.XAS`` for the arguments of :meth:`documents`."""
+        from xashpc.storage.objects import to_pymatgen
+
         return to_pymatgen(self.documents(**asked))
 
     def explain(self, **asked: Any) -> list[tuple[str, ...]]:
