@@ -197,6 +197,53 @@ def test_the_page_shows_scores_beside_the_papers(data, predictor, tmp_path):
     }  # fmt: skip
 
 
+def test_the_page_shows_table_4_three_ways_and_an_older_one_with_gaps(data, predictor, tmp_path):
+    from xashpc.reports.ledge import compounds_table, write_ledge_report
+
+    older = {"actual": [0.0] * 501, "predicted": [0.1] * 501, "se": 0.05, "se_paper": 0.0176}
+    newer = older | {
+        "quanty": [0.2] * 501, "se_network_quanty": 0.0512, "se_multiplet_quanty": 0.0002,
+    }  # fmt: skip
+    found = evaluate(predictor, data) | {"compounds": {"CoO": newer, "CoPc": older}}
+    table = compounds_table([found])
+    assert table.rows[0][2:] == ("5.00 %", "5.12 %", "0.02 %", "1.76 %")
+    assert table.rows[1][2:] == ("5.00 %", "–", "–", "1.76 %")
+    html = write_ledge_report([found], tmp_path).read_text(encoding="utf-8")
+    assert "5.12 %" in html and (tmp_path / "figures" / "ledge-compounds.png").stat().st_size > 5000
+
+
+@pytest.mark.engine
+def test_the_command_adds_table_4_to_an_evaluation(path, tmp_path):
+    from click.testing import CliRunner
+
+    from xashpc.cli.main import cli
+
+    def call(*arguments: str):
+        return CliRunner().invoke(cli, ["ledge", *map(str, arguments)])
+
+    small = ["--set", "width=16", "--set", "n_layers=1", "--set", "entrance=16,16"]
+    done = call("train", path, "--out", tmp_path, "--epochs", 1, "--test-rows", 200, *small)
+    assert done.exit_code == 0, done.output
+    network = tmp_path / "Ni2+.keras"
+    done = call("evaluate", network, "--compounds")
+    assert done.exit_code and "Co2+, Fe2+; none of Ni2+" in str(done.exception)
+    # The same network under another ion's name: what its errors are does not matter here.
+    for kind in (".json", ".evaluation.json"):
+        text = (tmp_path / f"Ni2+{kind}").read_text(encoding="utf-8")
+        (tmp_path / f"Co2+{kind}").write_text(
+            text.replace('"ion": "Ni2+"', '"ion": "Co2+"'), encoding="utf-8"
+        )
+    network = network.rename(tmp_path / "Co2+.keras")
+    done = call("evaluate", network, "--compounds", "--quanty", tmp_path / "nowhere")
+    assert done.exit_code and "no executable Quanty" in str(done.exception)
+    done = call("evaluate", network, "--compounds")
+    assert done.exit_code == 0, done.output
+    assert "CoPc: SE network to model" in done.output and "model to Quanty 0.0" in done.output
+    assert set(json.loads((tmp_path / "Co2+.evaluation.json").read_text())["compounds"]) == {
+        "CoPc", "CoO",
+    }  # fmt: skip
+
+
 def test_a_folder_without_evaluations_is_named(tmp_path):
     from xashpc.training.ledge_evaluation import read_evaluations
 
