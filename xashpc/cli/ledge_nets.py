@@ -45,6 +45,7 @@ def ledge() -> None:
 @click.option("--optimiser", type=click.Choice(OPTIMISERS))
 @click.option("--schedule", type=click.Choice(SCHEDULES))
 @click.option("--minutes", type=float, help="Wall time at most.")
+@click.option("--cpu-minutes", type=float, help="Processor time at most.")
 @click.option("--patience", type=int, help="End after so many epochs without progress.")
 @click.option("--seed", type=int)
 def train(dataset: Path, out: Path | None, paper: bool, settings: tuple[str, ...], **given) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from xashpc.engines.multiplet import NAMES, PAPER_RANGES, MultipletIon
 from xashpc.engines.multiplet.sampling import sample_parameters
 from xashpc.errors import ConfigError, DatasetError, ModelError
 from xashpc.storage.spectra_table import SpectraTable, create_table
-from xashpc.training.ledge import train_ledge
+from xashpc.training.ledge import Clock, train_ledge
 from xashpc.training.ledge_data import read_ledge
 from xashpc.training.ledge_errors import spectrum_errors
 from xashpc.training.ledge_evaluation import evaluate
@@ -104,6 +105,20 @@ def test_training_ends_early_without_progress(data):
                               "schedule": "constant"})  # fmt: skip
     fit = train_ledge(data, options)
     assert len(fit.history["validation_mse"]) < 20 or fit.history["best_epoch"] >= 19
+
+
+def test_training_ends_with_its_processor_time_and_its_rate_falls_to_zero(data):
+    options = LedgeOptions(**{**OPTIONS, "epochs": 10_000, "cpu_minutes": 0.02})
+    begun = time.process_time()
+    fit = train_ledge(data, options)
+    # Compilation and a last validation come on top.
+    assert 1.2 <= fit.history["cpu_seconds"] <= time.process_time() - begun < 40
+    assert len(fit.history["validation_mse"]) < 10_000
+    clock = Clock(LedgeOptions(cpu_minutes=1e-9))
+    sum(range(100_000))
+    assert clock.over and clock.rate(0) == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ConfigError, match="cpu_minutes must be above 0"):
+        LedgeOptions(cpu_minutes=0)
 
 
 def test_test_rows_do_not_reach_the_network(data):
