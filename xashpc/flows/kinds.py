@@ -29,6 +29,8 @@ _KINDS: Mapping[str, tuple[type, Callable[[Any], Workflow]]] = {
 
 # Options of structure sources and imports that name files.
 PATH_OPTIONS = ("path", "paths", "index")
+# Options of engines that name files or folders, and the one that may be a program's bare name.
+ENGINE_PATHS, PROGRAM = ("parameter_directory", "pseudopotentials"), "executable"
 
 
 def config_of_task(task: Mapping[str, Any]) -> Config:
@@ -96,11 +98,16 @@ def _anchored(campaign: Any, folder: Path) -> Any:
     anchored = dict(campaign)
     for section in ("structures", "imports"):
         if isinstance(campaign.get(section), list):
-            anchored[section] = [_with_full_paths(e, folder) for e in campaign[section]]
+            entries = campaign[section]
+            anchored[section] = [_with_full_paths(e, folder, PATH_OPTIONS) for e in entries]
+    if isinstance(engine := campaign.get("engine_config"), Mapping):
+        # As a shell reads it: "Quanty" is looked for on the PATH, "bin/Quanty" is a file.
+        program = (PROGRAM,) if "/" in str(engine.get(PROGRAM)) else ()
+        anchored["engine_config"] = _with_full_paths(engine, folder, ENGINE_PATHS + program)
     return anchored
 
 
-def _with_full_paths(entry: Any, folder: Path) -> Any:
+def _with_full_paths(entry: Any, folder: Path, options: tuple[str, ...]) -> Any:
     if not isinstance(entry, Mapping):
         return entry
 
@@ -111,4 +118,4 @@ def _with_full_paths(entry: Any, folder: Path) -> Any:
             return value
         return str(folder / value)  # an absolute path stays as it is
 
-    return {key: full(value) if key in PATH_OPTIONS else value for key, value in entry.items()}
+    return {key: full(value) if key in options else value for key, value in entry.items()}

@@ -163,20 +163,41 @@ class SpectraTable:
                 f"{self.block_rows}; written so, two workers might share a chunk"
             )
         # What changes is not complete until it is finished again.
-        (self.path / MANIFEST).unlink(missing_ok=True)
+        self.doubt()
         # Parameters first: spectra say that the block is there.
         self._parameters[first:last] = parameters
         self._spectra[first:last] = spectra
 
     def spectra(self, first: int) -> np.ndarray | None:
         """(n, n_energy) of the block that begins with ``first``; None if it is damaged."""
+        return self._block(self._spectra, first)
+
+    def parameters(self, first: int) -> np.ndarray | None:
+        """(n, n_parameters) of the block that begins with ``first``; None if it is damaged."""
+        return self._block(self._parameters, first)
+
+    def _block(self, array: zarr.Array, first: int) -> np.ndarray | None:
         try:
-            return self._spectra[first : min(first + self.block_rows, self.n_rows)]
+            return array[first : min(first + self.block_rows, self.n_rows)]
         except (OSError, ValueError, RuntimeError):  # cut off, or its checksum differs
             return None
 
-    def finish(self, keys: Sequence[str]) -> None:
-        """Note the blocks' keys, and declare the table complete."""
+    def doubt(self) -> None:
+        """Take the declaration back that the table is complete."""
+        (self.path / MANIFEST).unlink(missing_ok=True)
+
+    def finish(self, keys: Sequence[str], energies: np.ndarray | None = None) -> None:
+        """Note the blocks' keys, and declare the table complete.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Content keys of the blocks.
+        energies : (n_energy,) eV, optional
+            Written once more: what nobody compares must not be declared whole when it is damaged.
+        """
+        if energies is not None:
+            self._group["energy"][:] = np.asarray(energies)
         self._group["key"][:] = np.array([list(bytes.fromhex(key)) for key in keys], dtype=np.uint8)
         with warnings.catch_warnings():
             # Readers that do not know consolidated metadata find the plain metadata beside it.
