@@ -29,6 +29,7 @@ from xashpc.storage.queries import INDEXES
 from xashpc.storage.questions import Questions
 from xashpc.storage.records import SPECTRUM_TYPE, now, spectrum_document
 from xashpc.storage.schema import validate
+from xashpc.storage.studies import StudyRecords
 
 KEY_DIGITS = 64  # sha256 in hexadecimal
 # Documents of one insert: some megabytes, far below the 48 MB of a message.
@@ -74,6 +75,8 @@ class Store(Questions):
         self._campaigns = CampaignRecords(self._connection)
         #: Blocks of model spectra with sampled parameters.
         self.blocks = BlockRecords(self._connection, self._files)
+        #: Ensembles, cross-validations and sweeps of trainings.
+        self.studies = StudyRecords(self._connection)
         #: Documents as they are stored, whatever their version.
         self.maintenance = Maintenance(self._connection)
 
