@@ -21,7 +21,7 @@ from xashpc.training.calibration import LEVELS, Calibration
 
 # Of the root mean square error of a channel on the validation rows.
 _SHARES = (0.0, 0.25, 0.5, 1.0, 2.0)
-# Levels whose half-widths tell which share is best; equal coverage, so the narrowest is.
+# Levels whose interval scores tell which share is best.
 _JUDGED = (0.68, 0.95)
 # 0.01 .. 0.99: those of the expected calibration error (Kuleshov et al., ICML 2018, eq. 9).
 GRID = np.round(np.linspace(0.01, 0.99, 99), 2)
@@ -80,8 +80,16 @@ class Intervals:
             floor = np.maximum(share * typical, tiny)
             joined = np.sqrt(spread**2 + floor**2)
             one = cls(floor, np.quantile(errors / joined, GRID, method="higher"), len(mean))
-            found.append((sum(one.half_width(spread, q).mean() for q in _JUDGED), one))
+            found.append((sum(one._score(errors, spread, level) for level in _JUDGED), one))
         return min(found, key=lambda pair: pair[0])[1]
+
+    def _score(self, errors: NDArray, spread: NDArray, level: float) -> float:
+        """Mean interval score (Gneiting and Raftery, J. Am. Stat. Assoc. 102, 359 (2007), eq. 43).
+
+        Width alone would take from values known well to give to those known badly.
+        """
+        width = self.half_width(spread, level)
+        return float((2 * width + 2 / (1 - level) * np.maximum(errors - width, 0)).mean())
 
     def half_width(self, spread: ArrayLike, level: float) -> NDArray[np.float64]:
         """(n_rows, n_channels): the mean plus and minus this holds ``level`` of the values.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -74,7 +75,8 @@ def train_network(
         target_mean=found.target_mean if standard else 0.0,
         target_std=found.target_std if standard else 1.0,
     )  # fmt: skip
-    first = json.dumps({"rank": ranks.rank, "sha256": trainer.weights_digest()})
+    node = os.environ.get("SLURMD_NODENAME") or platform.node()
+    first = json.dumps({"rank": ranks.rank, "node": node, "sha256": trainer.weights_digest()})
     logger.info("initial weights %s", first)
     if elastic():
         from xashpc.training.elastic import train_elastic
