@@ -160,7 +160,8 @@ def main() -> None:
                         given.row_bytes, given.row_cpu_us)  # fmt: skip
     cluster = Cluster(given.nodes, given.gpus, given.bandwidth_gb_s, given.latency_us)
     print(f"ESTIMATE, not measured: {parameters:,} parameters, {given.batch} rows a rank, "
-          f"{given.step_ms} ms a step, {given.bandwidth_gb_s} GB/s a node, {given.latency_us} us a hop\n")  # fmt: skip
+          f"{given.step_ms} ms a step, {given.bandwidth_gb_s} GB/s a node, "
+          f"{given.latency_us} us a hop\n")  # fmt: skip
     sizes = sorted({(1, 1), (1, given.gpus), (2, given.gpus), (given.nodes, given.gpus)})
     print(table(training, cluster, sizes))
     for efficiency in (0.5, 0.9):
