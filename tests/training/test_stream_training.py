@@ -67,6 +67,25 @@ def test_the_saved_network_takes_raw_parameters_and_scores_as_the_card_says(whol
     assert card["scores"]["test"]["rows"] == rows.size == card["split"]["test"]
 
 
+def test_boxes_are_those_of_the_training_rows_and_of_each_spectrum(peak_table, tmp_path):
+    import keras
+
+    card = train_network(_options(peak_table, tmp_path, input_scaling="box", target_scaling="box"))
+    network = keras.saving.load_model(tmp_path / "peaks.keras", compile=False)
+    low, high = (np.array(card["input_range"][end]) for end in ("low", "high"))
+    scaling = keras.Model(network.inputs, network.get_layer("scaling").output)
+    ends = keras.ops.convert_to_numpy(scaling(np.stack([low, high]).astype("f4")))
+    np.testing.assert_allclose(ends, [np.zeros_like(low), np.ones_like(low)], atol=1e-5)
+    source = RowSource([peak_table], inputs="parameters", targets="spectra")
+    rows = split_rows(source, SplitOptions()).test
+    sides = [source.read_chunk(chunk) for chunk in range(len(source.chunk_starts))]
+    x, y = (np.concatenate(side)[rows] for side in zip(*sides, strict=True))
+    boxed = (y - y.min(axis=1, keepdims=True)) / np.ptp(y, axis=1, keepdims=True)
+    error = float(((network.predict(x, verbose=0) - boxed) ** 2).mean())
+    assert error == pytest.approx(card["scores"]["test"]["mse"], rel=1e-4)
+    assert error < 0.7 * float(((boxed - boxed.mean(axis=0)) ** 2).mean())
+
+
 def test_the_card_says_what_went_in(whole, peak_table):
     card = json.loads((whole[0] / "peaks.json").read_text())
     assert card == json.loads(json.dumps(whole[1]))
@@ -181,6 +200,8 @@ def test_a_classifier_of_labelled_spectra_takes_the_same_way(tmp_path):
 def test_a_model_of_the_wrong_task_is_refused(peak_table, tmp_path):
     with pytest.raises(ConfigError, match="lce-mlp is for classification"):
         train_network(_options(peak_table, tmp_path, model="lce-mlp"))
+    with pytest.raises(ConfigError, match="target_scaling must be of none, standard, box"):
+        _options(peak_table, tmp_path, target_scaling="cube")
 
 
 def test_no_group_is_on_two_sides_and_parts_are_the_same_again(tmp_path):

@@ -1,4 +1,4 @@
-"""Per-feature scaling to zero mean and unit variance, fitted on the training part only."""
+"""Scaling: features to zero mean and unit variance, spectra into the box from 0 to 1."""
 
 from __future__ import annotations
 
@@ -38,6 +38,27 @@ def as_matrix(values: ArrayLike, what: str = "spectra") -> NDArray[np.float64]:
             f"infinity. Remove them before training, as the processing checks do"
         )
     return array
+
+
+def box_normalised(spectra: ArrayLike) -> NDArray[np.float32]:
+    """Each spectrum from 0 (its least channel) to 1 (its largest), (n, n_energy).
+
+    Raises
+    ------
+    ModelError
+        If a spectrum is flat, or not finite.
+    """
+    array = np.asarray(spectra, dtype=np.float32)
+    if array.ndim != 2 or not array.size:
+        raise ModelError(f"spectra must be (n, n_energy); found {array.shape}")
+    low = array.min(axis=1, keepdims=True)
+    spread = array.max(axis=1, keepdims=True) - low
+    bad = np.flatnonzero(~(np.isfinite(spread[:, 0]) & (spread[:, 0] > 0)))
+    if bad.size:
+        raise ModelError(
+            f"spectra must be finite and not flat; rows {bad[:5].tolist()} (of {bad.size}) are not"
+        )
+    return (array - low) / spread
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,20 @@ from numpy.typing import NDArray
 
 from xashpc.engines.multiplet import PAPER_RANGES, MultipletIon
 from xashpc.engines.multiplet.sampling import sample_parameters
+from xashpc.features.polynomial import polynomial_features
+from xashpc.features.scaling import box_normalised
 from xashpc.reports import published
-from xashpc.reproduction import lueder_nets
 from xashpc.reproduction.result import Reproduction, Row
-from xashpc.training.forward import NetworkForward
-from xashpc.training.regression import RegressionSchedule
+from xashpc.training.ledge import predict_rows, train_ledge
+from xashpc.training.ledge_data import LedgeData, ParameterBox
+from xashpc.training.ledge_errors import summary
+from xashpc.training.ledge_options import LedgeOptions
 
 ION = "Ni2+"
 # Lueder 2021: 10,000 test spectra an ion, training sets of 32,000 to 320,000.
 _SIZES = {True: (24_000, 1_000), False: (32_000, 10_000)}
-# A minute or two of one core, and half an hour.
-_EPOCHS = {True: 20, False: 200}
-# The network that is made for these spectra, where it is installed; its default is 20 epochs.
-_LEDGE_NETWORK, _LEDGE_EPOCHS = "ledge-compact", {True: 10, False: 80}
-# A plain dense network: with the dropout and batch standardisation of XANESNET it is no better, nor
-# with products of parameters as its inputs (MSE 7.1e-3 for 5.8e-3, 8,000 spectra, 40 epochs).
-_NETWORK = {"hidden": (512, 512, 512), "dropout": 0.0, "batch_norm": False}
+_NETWORK = "ledge-compact"
+_EPOCHS = {True: 10, False: 80}
 # Polynomials of this degree have 715 terms of nine parameters: fitted in a second.
 _DEGREE = 4
 _CHECKED = 3
@@ -50,39 +47,13 @@ class PolynomialRidge:
     @classmethod
     def fit(cls, x: NDArray, y: NDArray, degree: int, penalty: float = 1e-3) -> PolynomialRidge:
         """Fit to ``x`` in -1..1, (n, n_parameters); the penalty tames collinear terms."""
-        terms = polynomial_terms(x, degree)
+        terms = polynomial_features(x, degree, constant=True)
         gram = terms.T @ terms + penalty * np.eye(terms.shape[1])
         return cls(degree, np.linalg.solve(gram, terms.T @ y))
 
     def predict(self, x: NDArray) -> NDArray[np.float64]:
         """(n, n_energy)."""
-        return polynomial_terms(x, self.degree) @ self.weights
-
-
-def polynomial_terms(x: NDArray, degree: int) -> NDArray[np.float64]:
-    """All products of up to ``degree`` columns of ``x``, the constant first."""
-    columns = [np.ones(len(x))]
-    for order in range(1, degree + 1):
-        for chosen in combinations_with_replacement(range(x.shape[1]), order):
-            columns.append(x[:, chosen].prod(axis=1))
-    return np.stack(columns, axis=1)
-
-
-def in_box(parameters: NDArray) -> NDArray[np.float64]:
-    """Parameters in -1..1 over the paper's ranges."""
-    low, high = np.array(list(PAPER_RANGES.values())).T
-    return 2.0 * (parameters - low) / (high - low) - 1.0
-
-
-def box_normalised(spectra: NDArray) -> NDArray[np.float64]:
-    """Each spectrum from 0 (its least channel) to 1 (its largest): box normalisation."""
-    low = spectra.min(axis=1, keepdims=True)
-    return (spectra - low) / (spectra.max(axis=1, keepdims=True) - low)
-
-
-def spectrum_errors(predicted: NDArray, actual: NDArray) -> NDArray[np.float64]:
-    """SE of each spectrum, sum |y_p - y_a| / sum |y_p + y_a| (Lueder 2021), (n,)."""
-    return np.abs(predicted - actual).sum(axis=1) / np.abs(predicted + actual).sum(axis=1)
+        return polynomial_features(x, self.degree, constant=True) @ self.weights
 
 
 def check_hamiltonian(ion: MultipletIon, rows: NDArray) -> dict[str, float]:
@@ -115,27 +86,25 @@ def run(root: Path | None, *, quick: bool, say: Callable[[str], None]) -> Reprod
     ion.spectra(parameters[:2])  # compiles
     say(f"{n_train + n_test:,} spectra of {ION} on one thread ...")
     begun = time.process_time()
-    spectra = box_normalised(ion.spectra(parameters).astype(float))
+    spectra = box_normalised(ion.spectra(parameters))
     found: dict[str, Any] = {"ms_per_spectrum": 1e3 * (time.process_time() - begun) / len(spectra)}
     found["checks"] = check_hamiltonian(ion, parameters[:_CHECKED])
-    x, train, test = in_box(parameters), slice(0, n_train), slice(n_train, None)
+    data = LedgeData(
+        ION, ParameterBox.from_ranges(PAPER_RANGES), parameters, spectra, ion.default_energies,
+        {"source": "xashpc reproduce lueder2021"},
+    )  # fmt: skip
+    train, test = slice(0, n_train), slice(n_train, None)
     say("polynomial ridge and a network ...")
-    ridge = PolynomialRidge.fit(x[train], spectra[train], _DEGREE)
-    if lueder_nets.has_networks():
-        found["network_name"], found["epochs"] = _LEDGE_NETWORK, _LEDGE_EPOCHS[quick]
-        guess = lueder_nets.predict_with(
-            _LEDGE_NETWORK, ION, parameters, spectra, ion.default_energies, n_test=n_test,
-            epochs=_LEDGE_EPOCHS[quick], say=say,
-        )  # fmt: skip
-    else:
-        found["network_name"], found["epochs"] = "dense, three layers of 512", _EPOCHS[quick]
-        schedule = RegressionSchedule(_EPOCHS[quick], 64, 1e-3)
-        net = NetworkForward("xanesnet", schedule, 0.0, 1, **_NETWORK)
-        guess = net.fit(x[train], spectra[train], 0).predict(x[test])
-    found["network"] = _scores(guess, spectra[test])
-    found["ridge"] = _scores(ridge.predict(x[test]), spectra[test])
+    x = data.box.normalised(parameters)
+    ridge = PolynomialRidge.fit(2 * x[train] - 1, spectra[train], _DEGREE)
+    fit = train_ledge(
+        data, LedgeOptions(model=_NETWORK, test_rows=n_test, epochs=_EPOCHS[quick]), say
+    )
+    found["network_name"], found["epochs"] = _NETWORK, _EPOCHS[quick]
+    found["network"] = summary(predict_rows(fit.network, x[test]), spectra[test])
+    found["ridge"] = summary(ridge.predict(2 * x[test] - 1), spectra[test])
     mean = np.broadcast_to(spectra[train].mean(axis=0), spectra[test].shape)
-    found["mean"] = _scores(mean, spectra[test])
+    found["mean"] = summary(mean, spectra[test])
     found |= {"n_train": n_train, "n_test": n_test}
     return Reproduction(
         paper="lueder2021",
@@ -154,17 +123,6 @@ def run(root: Path | None, *, quick: bool, say: Callable[[str], None]) -> Reprod
     )
 
 
-def _scores(predicted: NDArray, actual: NDArray) -> dict[str, float]:
-    errors = spectrum_errors(predicted, actual)
-    return {
-        "mse": float(((predicted - actual) ** 2).mean()),
-        "mae": float(np.abs(predicted - actual).mean()),
-        "share_below_3": float((errors < 0.03).mean()),
-        "share_below_7": float((errors < 0.07).mean()),
-        "outliers": float((errors > 0.10).mean()),
-    }
-
-
 def _rows(found: dict[str, Any]):
     names = {"mean": "mean spectrum", "ridge": f"polynomial ridge, degree {_DEGREE}",
              "network": f"network ({found['network_name']})"}
@@ -178,7 +136,7 @@ def _rows(found: dict[str, Any]):
             f"{ION}, {label}: SE below 3 %, below 7 %",
             f"> {published.LUEDER_SHARE_3:.0%}, {published.LUEDER_SHARE_7:.0%}"
             if name == "network" else "-",
-            f"{one['share_below_3']:.1%}, {one['share_below_7']:.1%}",
+            f"{one['below_3']:.1%}, {one['below_7']:.1%}",
             "paper: all ions" if name == "network" else "",
         )
     shallow, deep = published.LUEDER_NI2_DNN_32K

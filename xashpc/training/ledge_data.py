@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xashpc.errors import DatasetError, ModelError
-from xashpc.features.scaling import as_matrix
+from xashpc.features.scaling import as_matrix, box_normalised
 from xashpc.storage.spectra_table import open_table
 
 FIELD = ("Dq", "Ds", "Dt")
@@ -85,27 +85,6 @@ class ParameterBox:
                 f"{array.shape[1]} columns"
             )
         return array
-
-
-def box_normalised(spectra: ArrayLike) -> NDArray[np.float32]:
-    """Each spectrum from 0 (its least channel) to 1 (its largest), (n, n_energy).
-
-    Raises
-    ------
-    ModelError
-        If a spectrum is flat, or not finite.
-    """
-    array = np.asarray(spectra, dtype=np.float32)
-    if array.ndim != 2 or not array.size:
-        raise ModelError(f"spectra must be (n, n_energy); found {array.shape}")
-    low = array.min(axis=1, keepdims=True)
-    spread = array.max(axis=1, keepdims=True) - low
-    bad = np.flatnonzero(~(np.isfinite(spread[:, 0]) & (spread[:, 0] > 0)))
-    if bad.size:
-        raise ModelError(
-            f"spectra must be finite and not flat; rows {bad[:5].tolist()} (of {bad.size}) are not"
-        )
-    return (array - low) / spread
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,8 @@ LOSSES = ("mse", "mae", "huber", "categorical_crossentropy")
 RATE_SCALINGS = ("linear", "sqrt", "none")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-TARGET_SCALINGS = ("none", "standard")
+INPUT_SCALINGS = ("standard", "box")
+TARGET_SCALINGS = ("none", "standard", "box")
 SPLIT_BY = ("auto", "row", "chunk")  # or the name of a column of texts
 LAUNCHERS = ("gloo", "mpi")
 
@@ -94,9 +95,13 @@ class TrainingOptions:
     schedule : {"constant", "cosine"}
         After the warm-up; cosine falls to zero (Loshchilov and Hutter, ICLR 2017).
     loss, weight_decay, precision
-    target_scaling : {"none", "standard"}
+    input_scaling : {"standard", "box"}
+        Within the network. standard: less the mean of the training part, by its spread; box: 0
+        and 1 at its least and largest value.
+    target_scaling : {"none", "standard", "box"}
         standard: less the mean and by the spread of the training part; the saved network undoes
-        it. Inputs are always scaled, within the network.
+        it. box: each row from 0, its least value, to 1, its largest (Lueder 2021); the saved
+        network gives such rows.
     scaling_rows : int
         Training rows from which means and spreads are computed, at least.
     seed : int
@@ -125,6 +130,7 @@ class TrainingOptions:
     weight_decay: float = 0.0
     loss: str = "mse"
     precision: str = "float32"
+    input_scaling: str = "standard"
     target_scaling: str = "none"
     scaling_rows: int = 100_000
     seed: int = 0
@@ -144,7 +150,8 @@ class TrainingOptions:
             raise ConfigError("data must name at least one zarr dataset")
         chosen = {
             "loss": LOSSES, "learning_rate_scaling": RATE_SCALINGS, "schedule": SCHEDULES,
-            "precision": PRECISIONS, "target_scaling": TARGET_SCALINGS,
+            "precision": PRECISIONS, "input_scaling": INPUT_SCALINGS,
+            "target_scaling": TARGET_SCALINGS,
         }  # fmt: skip
         for name, known in chosen.items():
             if getattr(self, name) not in known:

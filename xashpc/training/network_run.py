@@ -23,7 +23,7 @@ from xashpc.training.ranks import Ranks, current_ranks, elastic
 from xashpc.training.rows import RowSource
 from xashpc.training.runtime import prepare
 from xashpc.training.scaled import LOG, StreamTrainer, results_of
-from xashpc.training.scalers import Moments, moments
+from xashpc.training.scalers import Moments, TargetScaling, moments
 from xashpc.training.splitting import Split, split_rows
 
 if TYPE_CHECKING:
@@ -69,11 +69,9 @@ def train_network(
     # From different seeds, so that what makes replicas equal is the broadcast, and that dropout
     # differs between ranks.
     network = _network(model, source, found, options, options.seed + ranks.rank)
-    standard = options.target_scaling == "standard"
     trainer = StreamTrainer(
-        network, source, split, options, ranks, directory, on_epoch=on_epoch,
-        target_mean=found.target_mean if standard else 0.0,
-        target_std=found.target_std if standard else 1.0,
+        network, source, split, options, ranks, directory,
+        scaling=TargetScaling.of(options.target_scaling, found), on_epoch=on_epoch,
     )  # fmt: skip
     node = os.environ.get("SLURMD_NODENAME") or platform.node()
     first = json.dumps({"rank": ranks.rank, "node": node, "sha256": trainer.weights_digest()})
@@ -129,6 +127,10 @@ def _model(options: TrainingOptions, source: RowSource) -> Model:
             f"loss {options.loss} does not fit {wanted}; classes take categorical_crossentropy, "
             "numbers take mse, mae or huber"
         )
+    if source.classes and options.target_scaling != "none":
+        raise ConfigError(
+            f"target_scaling {options.target_scaling} is for numbers; {options.targets} are classes"
+        )
     if len(source.target_shape) != 1:
         raise ConfigError(
             f"targets {options.targets} have rows of shape {source.target_shape}; expected one "
@@ -146,8 +148,9 @@ def _network(
     try:
         core = model.build(source.input_shape, source.target_shape[0], seed)
         inputs = keras.Input(source.input_shape, name="rows")
+        less, by = found.input_scaling(options.input_scaling)
         scaled = keras.layers.Normalization(
-            mean=found.input_mean, variance=found.input_std**2, dtype="float32", name="scaling"
+            mean=less, variance=by**2, dtype="float32", name="scaling"
         )(inputs)
         outputs = keras.layers.Activation("linear", dtype="float32", name="scaled")(core(scaled))
         return keras.Model(inputs, outputs, name=model.name.replace("-", "_"))
@@ -156,8 +159,8 @@ def _network(
 
 
 def _final(network: keras.Model, options: TrainingOptions, found: Moments) -> keras.Model:
-    """The trained network with outputs in units of the targets."""
-    if options.target_scaling == "none":
+    """The trained network with outputs in units of the targets, where these can be had back."""
+    if options.target_scaling != "standard":
         return network
     keras = require("keras", extra="train", purpose="saving a network")
     outputs = keras.layers.Rescaling(

@@ -24,6 +24,7 @@ from xashpc.training.network_options import TrainingOptions
 from xashpc.training.ranks import Ranks
 from xashpc.training.rows import RowSource
 from xashpc.training.runtime import prepare
+from xashpc.training.scalers import TargetScaling
 from xashpc.training.splitting import Split
 from xashpc.training.stepper import (
     KerasStepper,
@@ -68,8 +69,8 @@ class StreamTrainer:
     ----------
     network : keras.Model
         From rows' inputs to scaled targets. It ends with the weights of the best epoch.
-    target_mean, target_std
-        Targets are learnt less the mean and by the spread.
+    scaling : TargetScaling
+        How targets are learnt.
     on_epoch : callable, optional
         Told each row of the log.
     """
@@ -83,14 +84,12 @@ class StreamTrainer:
         ranks: Ranks,
         directory: Path,
         *,
-        target_mean: NDArray | float = 0.0,
-        target_std: float = 1.0,
+        scaling: TargetScaling,
         on_epoch: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.network, self.source, self.split, self.options = network, source, split, options
         self.ranks, self.directory, self.on_epoch = ranks, directory, on_epoch
-        self._mean = np.asarray(target_mean, np.float32)
-        self._std = np.float32(target_std)
+        self._scaled = scaling
         self._score = "accuracy" if options.loss == "categorical_crossentropy" else "mse"
         self.progress, self.best = Progress(), {}
         self._optimizer = make_optimizer(
@@ -171,7 +170,7 @@ class StreamTrainer:
                 found = self._stepper.predict(x)
                 sums += (*loss_sums(self.options.loss, self._scaled(y), found), len(x))
         loss, score, count = self.ranks.sum(sums).tolist()
-        unit = 1.0 if self._score == "accuracy" else float(self._std) ** 2
+        unit = 1.0 if self._score == "accuracy" else self._scaled.squared_unit
         return {"loss": loss / count, self._score: score * unit / count, "rows": int(count)}
 
     def weights_digest(self) -> str:
@@ -190,11 +189,6 @@ class StreamTrainer:
             "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
         }
         return kinds[self.options.loss](dtype="float32")
-
-    def _scaled(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self._std == 1.0 and not self._mean.any():
-            return y
-        return (y - self._mean) / self._std
 
     def _epoch(self, commit: Callable[[], None] | None) -> None:
         progress, feed, started = self.progress, self.feed, time.monotonic()

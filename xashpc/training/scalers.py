@@ -1,4 +1,4 @@
-"""Means and spreads of inputs and targets of training rows, read a chunk at a time."""
+"""How inputs and targets are scaled, by moments of training rows read a chunk at a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xashpc.errors import DatasetError
+from xashpc.features.scaling import box_normalised
 from xashpc.training.rows import RowSource
 
 _STREAM = 12
@@ -36,6 +37,53 @@ class Moments:
     target_mean: NDArray[np.float64]
     target_std: float
     rows: int
+
+    def input_scaling(self, kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What is taken from inputs, and what the rest is divided by: ``standard`` or ``box``."""
+        if kind == "standard":
+            return self.input_mean, self.input_std
+        spread = self.input_high - self.input_low
+        return self.input_low, np.where(spread > 0, spread, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class TargetScaling:
+    """Targets as a network learns them.
+
+    Attributes
+    ----------
+    kind : {"none", "standard", "box"}
+        standard: less the mean of the training part, by its spread. box: each row from 0, its
+        least value, to 1, its largest (Lueder 2021), which cannot be undone.
+    mean : of the target's shape
+    std : float
+    """
+
+    kind: str
+    mean: NDArray[np.float32]
+    std: float
+
+    @classmethod
+    def of(cls, kind: str, found: Moments) -> TargetScaling:
+        """With the mean and spread of training rows."""
+        return cls(kind, found.target_mean.astype(np.float32), float(found.target_std))
+
+    def __call__(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(rows, *target shape) scaled.
+
+        Raises
+        ------
+        ModelError
+            If a row is flat, and so has no box.
+        """
+        if self.kind == "standard":
+            return (y - self.mean) / np.float32(self.std)
+        return box_normalised(y) if self.kind == "box" else y
+
+    @property
+    def squared_unit(self) -> float:
+        """What a squared error of scaled targets is multiplied by."""
+        return self.std**2 if self.kind == "standard" else 1.0
 
 
 def moments(source: RowSource, rows: NDArray[np.int64], *, wanted: int, seed: int) -> Moments:

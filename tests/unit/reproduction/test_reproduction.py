@@ -78,25 +78,10 @@ def lueder():
     return lueder
 
 
-def test_polynomials_have_all_products_and_the_ridge_finds_them_again(lueder):
+def test_the_ridge_finds_polynomials_again_and_none_of_a_higher_degree(lueder):
     x = np.random.default_rng(0).uniform(-1, 1, (200, 3))
-    assert lueder.polynomial_terms(x, 3).shape == (200, 20)
-    assert lueder.polynomial_terms(x[:, :2], 2)[0] == pytest.approx(
-        [1, x[0, 0], x[0, 1], x[0, 0] ** 2, x[0, 0] * x[0, 1], x[0, 1] ** 2]
-    )
     y = np.stack([1 + x[:, 0] * x[:, 1] * x[:, 2], x[:, 2] ** 3 - x[:, 1]], axis=1)
     ridge = lueder.PolynomialRidge.fit(x[:150], y[:150], 3, penalty=1e-9)
     assert ridge.predict(x[150:]) == pytest.approx(y[150:], abs=1e-6)
     worse = lueder.PolynomialRidge.fit(x[:150], y[:150], 2)
     assert np.abs(worse.predict(x[150:]) - y[150:]).max() > 0.05
-
-
-def test_parameters_and_spectra_are_put_in_their_boxes(lueder):
-    low, high = np.array(list(lueder.PAPER_RANGES.values())).T
-    assert lueder.in_box(np.stack([low, high, (low + high) / 2])) == pytest.approx(
-        np.array([[-1.0] * 9, [1.0] * 9, [0.0] * 9])
-    )
-    spectra = lueder.box_normalised(np.array([[1.0, 3.0, 2.0], [0.0, 5.0, 10.0]]))
-    assert spectra.tolist() == [[0.0, 1.0, 0.5], [0.0, 0.5, 1.0]]
-    errors = lueder.spectrum_errors(np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[0.0, 1.0]] * 2))
-    assert errors == pytest.approx([1.0, 1.0 / 3.0])
