@@ -257,3 +257,49 @@ class ActiveRoundTask(_CampaignTask):
             summary = end_round(store, config, self["number"], self._results(fw_spec))
         following = [round_workflow(config, self["number"] + 1)] if summary["more"] else []
         return FWAction(stored_data=summary, additions=following)
+
+
+@explicit_serialize
+class PlanStudyTask(_CampaignTask):
+    """Expand a study of trainings into its members. Argument ``campaign``: see StudyConfig."""
+
+    required_params = ["campaign"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.study import plan_study
+        from xashpc.flows.study_config import StudyConfig
+        from xashpc.flows.study_workflow import expanded_study
+
+        config = StudyConfig.from_dict(self["campaign"])
+        results = self._results({**fw_spec, "campaign_id": config.campaign_id})
+        with self._requeued_when_stopped(), self._store() as store:
+            summary = plan_study(store, config, results)
+        return FWAction(stored_data=summary, additions=[expanded_study(config)])
+
+
+@explicit_serialize
+class StudyMemberTask(_CampaignTask):
+    """Train member ``number`` of a study, on several ranks if asked."""
+
+    required_params = ["number"]
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.study import open_study, run_member
+
+        with self._requeued_when_stopped(), self._store() as store:
+            config = open_study(store, fw_spec["campaign_id"])
+            summary = run_member(store, config, self["number"], self._results(fw_spec))
+        return FWAction(stored_data=summary)
+
+
+@explicit_serialize
+class StudyCollectTask(_CampaignTask):
+    """Put what the members of a study came to into the store, a table and a figure."""
+
+    def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.study import collect_study, open_study
+
+        with self._requeued_when_stopped(), self._store() as store:
+            config = open_study(store, fw_spec["campaign_id"])
+            summary = collect_study(store, config, self._results(fw_spec))
+        return FWAction(stored_data=summary)

@@ -11,7 +11,7 @@ import click
 from fireworks import LaunchPad
 from tqdm import tqdm
 
-from xashpc.cli import active, ledge
+from xashpc.cli import active, ledge, study
 from xashpc.cli.database import ensure_database, open_store
 from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError, NotFoundError
@@ -20,6 +20,7 @@ from xashpc.flows.active_config import ActiveConfig
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.kinds import read_campaign
 from xashpc.flows.ledge_config import LedgeConfig
+from xashpc.flows.study_config import StudyConfig
 from xashpc.storage import Store
 
 # Counting reads every site of the campaign: no more than this share of the time goes into it.
@@ -140,6 +141,10 @@ def run(
             again = stage is not None or retry_quarantined
             active.prepare(launchpad, config, directory, again=again)
             progress = active.RoundProgress(config, directory)
+        elif isinstance(config, StudyConfig):
+            again = stage is not None or retry_quarantined
+            study.prepare(launchpad, config, directory, again=again)
+            progress = study.MemberProgress(store, config)
         else:
             _prepare(launchpad, store, config, directory, stage, retry_quarantined)
             progress = Progress(store, config)
@@ -156,6 +161,8 @@ def run(
             ledge.summarise(store, config, directory)
         elif isinstance(config, ActiveConfig):
             active.summarise(directory)
+        elif isinstance(config, StudyConfig):
+            study.summarise(directory)
         else:
             _summarise(store, config, directory)
 

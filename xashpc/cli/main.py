@@ -48,6 +48,7 @@ COMMANDS = {
     "run": "campaign:run",
     "show": "results:show",
     "site": "site:site",
+    "studies": "study:studies",
     "trace": "lineage:trace",
     "train": "train:train",
     "verify": "lineage:verify",

@@ -23,6 +23,7 @@ Examples:
   xashpc predict lce-cnn.keras --spectrum 3fa9c1                  a spectrum of the store
   xashpc predict Ni2+.keras --params "Dq=0.12 Ds=0 Dt=0 ..."      a 2p spectrum
   xashpc predict Ni2+.keras --table parameters.csv -o ni.npz --strict
+  xashpc predict results/ni2-ensemble-1a2b3c4d --table parameters.csv   an ensemble, uncertainties
 
 \b
 The column `outside` says whether the model was trained on the like of an input:
@@ -74,7 +75,7 @@ def predict(
     form: str,
     strict: bool,
 ) -> None:
-    """Predict with a saved MODEL: .keras (with its card) or .npz.
+    """Predict with a saved MODEL: .keras (with its card), .npz, or the folder of an ensemble.
 
     Forward models take --structure, classifiers --spectrum, L-edge networks --params or --table;
     networks of `xashpc train` what they were trained on.
@@ -147,6 +148,8 @@ def _show(model: SavedModel, found: Prediction, form: str) -> None:
     what = " ".join(part for part in (model.element, model.edge) if part)
     click.echo(f"{model.kind}{f' of {what}' if what else ''}")
     click.echo(prediction_table(found, model.gives).to_string(index=False))
+    if found.level is not None:
+        click.echo(f"uncertainty: half-width of the interval that holds {found.level:.0%}")
 
 
 def _warn(found: Prediction) -> bool:

@@ -51,8 +51,11 @@ Examples:
     type=click.Choice(PACKINGS),
     default="workers",
     show_default=True,
-    help="Worker processes on one node, or an MPI farm over all nodes of the job.",
+    help="Worker processes on one node, an MPI farm over all nodes of the job, or one worker whose "
+    "trainings start their ranks there.",
 )
+@click.option("--ranks-per-node", type=click.IntRange(1), default=1, show_default=True,
+              help="With --packing training: one a GPU, or one a core.")  # fmt: skip
 @click.option(
     "--margin",
     "margin_s",

@@ -28,7 +28,7 @@ TEMPLATES = {
     "pbspro": ("pbs", "pbs_pro_template.txt"),
     "torque": ("pbs", "torque_template.txt"),
 }
-PACKINGS = ("workers", "farm")
+PACKINGS = ("workers", "farm", "training")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _ARRAY = re.compile(r"\d+-\d+(:\d+)?(%\d+)?|\d+(,\d+)*(%\d+)?")
 # The worker is warned so long before the end of the job: one engine run of the `fast` profile.
@@ -60,8 +60,11 @@ class SiteOptions:
         A line that makes ``xashpc`` available, e.g. ``source ~/env/bin/activate``.
     array : str or None
         E.g. ``1-8``: eight such jobs at once.
-    packing : {"workers", "farm"}
-        A job runs ``cores`` workers on one node, or an MPI farm over all its nodes.
+    packing : {"workers", "farm", "training"}
+        A job runs ``cores`` workers on one node, an MPI farm over all its nodes, or one worker
+        whose trainings start their ranks on all its nodes.
+    ranks_per_node : int
+        Of trainings: one a GPU, or one a core.
     margin_s : int
         Seconds before the end at which nothing new begins.
     results_root : str
@@ -86,6 +89,7 @@ class SiteOptions:
     activate: str | None = None
     array: str | None = None
     packing: str = "workers"
+    ranks_per_node: int = 1
     margin_s: int = MARGIN_S
     results_root: str = "~/xashpc-results"
     launchpad: Path | None = None
@@ -99,7 +103,7 @@ class SiteOptions:
                 raise ConfigError(
                     f"{attribute} {getattr(self, attribute)!r}: expected one of {allowed}"
                 )
-        for attribute in ("nodes", "cores", "margin_s"):
+        for attribute in ("nodes", "cores", "ranks_per_node", "margin_s"):
             if getattr(self, attribute) < 1:
                 raise ConfigError(f"{attribute} must be at least 1")
         seconds = walltime_seconds(self.walltime, self.scheduler)
@@ -114,8 +118,13 @@ class SiteOptions:
             raise ConfigError(f"array {self.array!r}: expected e.g. 1-8, 1-100%10 or 1,3,5")
         if self.packing == "workers" and self.nodes != 1:
             raise ConfigError(
-                "workers stay on one node; for jobs of several nodes use --packing farm, or "
-                "--array for several jobs of one node"
+                "workers stay on one node; for jobs of several nodes use --packing farm (or "
+                "training), or --array for several jobs of one node"
+            )
+        if self.ranks_per_node > (self.cores if self.packing == "training" else 1):
+            raise ConfigError(
+                f"ranks_per_node is {self.ranks_per_node}; expected at most {self.cores}, the "
+                "cores of a node, and --packing training"
             )
         mark = "#SBATCH " if self.scheduler == "slurm" else "#PBS "
         for line in self.directives:
@@ -164,21 +173,22 @@ def _memory(options: SiteOptions) -> int:
 def _resources(options: SiteOptions) -> dict[str, Any]:
     """Keys of my_qadapter.yaml that say what the job asks for."""
     cores, megabytes = options.cores, _memory(options)
-    farm = options.packing == "farm"
+    # A rank is a task; workers are processes of one task.
+    ranks = {"workers": 1, "farm": cores, "training": options.ranks_per_node}[options.packing]
     if options.scheduler == "slurm":
         return {
             "nodes": options.nodes,
-            # A rank is a task; workers are processes of one task.
-            "ntasks": options.nodes * cores if farm else 1,
-            "ntasks_per_node": cores if farm else None,
-            "cpus_per_task": 1 if farm else cores,
+            "ntasks": options.nodes * ranks,
+            "ntasks_per_node": None if options.packing == "workers" else ranks,
+            "cpus_per_task": cores // ranks,
             "mem_per_cpu": f"{megabytes}M",
             "signal": f"B:USR1@{options.margin_s}",
             "constraint": options.constraint,
             "qos": options.qos,
         }
     if options.scheduler == "pbspro":
-        select = f"{options.nodes}:ncpus={cores}:mpiprocs={cores}:mem={megabytes * cores}mb"
+        own = ranks if options.packing == "training" else cores
+        select = f"{options.nodes}:ncpus={cores}:mpiprocs={own}:mem={megabytes * cores}mb"
         return {
             "select": select + (f":{options.constraint}" if options.constraint else ""),
             "place": "scatter" if options.nodes > 1 else None,
@@ -202,6 +212,8 @@ def _preamble(options: SiteOptions) -> str | None:
 def _rocket_launch(options: SiteOptions, folder: Path) -> str:
     if options.packing == "workers":
         return f"xashpc worker --site {folder} --processes {options.cores}"
+    if options.packing == "training":
+        return f"xashpc worker --site {folder} --processes 1"
     # One rank more than cores: the first one hands out work and computes nothing.
     ranks = options.nodes * options.cores + 1
     return f"mpirun --oversubscribe --bind-to none -n {ranks} xashpc farm --site {folder}"

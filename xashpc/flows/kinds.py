@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,19 @@ from xashpc.flows.active_workflow import active_workflow
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.flows.ledge_workflow import ledge_workflow
+from xashpc.flows.study_config import StudyConfig
+from xashpc.flows.study_workflow import study_workflow
 from xashpc.flows.training import TASK as TRAINING
 from xashpc.flows.workflow import TASKS_MODULE, campaign_workflow
 
-Config = CampaignConfig | LedgeConfig | ActiveConfig
+Config = CampaignConfig | LedgeConfig | ActiveConfig | StudyConfig
 
 # Planning task -> its configuration, and the workflow of a configuration.
 _KINDS: Mapping[str, tuple[type, Callable[[Any], Workflow]]] = {
     f"{{{{{TASKS_MODULE}.PlanTask}}}}": (CampaignConfig, campaign_workflow),
     f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, ledge_workflow),
     f"{{{{{TASKS_MODULE}.PlanActiveTask}}}}": (ActiveConfig, active_workflow),
+    f"{{{{{TASKS_MODULE}.PlanStudyTask}}}}": (StudyConfig, study_workflow),
 }
 
 # Options of structure sources and imports that name files.
@@ -96,6 +99,9 @@ def _anchored(campaign: Any, folder: Path) -> Any:
     if not isinstance(campaign, Mapping):
         return campaign  # CampaignConfig says what is wrong
     anchored = dict(campaign)
+    if isinstance(campaign.get("training"), Mapping) and "data" in campaign["training"]:
+        # The datasets of a study.
+        anchored["training"] = _with_full_paths(campaign["training"], folder, ("data",))
     for section in ("structures", "imports"):
         if isinstance(campaign.get(section), list):
             entries = campaign[section]

@@ -92,11 +92,15 @@ def training_workflow(values: Mapping[str, Any]) -> Workflow:
     return Workflow([firework], name=job.options.name)
 
 
-def run_training(job: TrainingJob) -> dict[str, Any]:
-    """Train, going on from a checkpoint if there is one; what the Firework keeps of the card."""
+def train_job(job: TrainingJob) -> dict[str, Any]:
+    """Train, going on from a checkpoint if there is one; the card."""
     if job.ranks == 1:
-        card = train_network(job.options, resume=True)
-    else:
-        card = run_ranks(job.options, job.ranks, launcher=job.launcher, resume=True)
+        return train_network(job.options, resume=True)
+    return run_ranks(job.options, job.ranks, launcher=job.launcher, resume=True)
+
+
+def run_training(job: TrainingJob) -> dict[str, Any]:
+    """:func:`train_job`; what the Firework keeps of the card."""
+    card = train_job(job)
     kept = ("name", "ranks", "epochs_trained", "scores", "weights_sha256", "versions")
     return {**{name: card[name] for name in kept}, "output": job.options.output}

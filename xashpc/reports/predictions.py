@@ -27,6 +27,8 @@ class Predicted(Protocol):
     values: NDArray[np.float64]
     outside: tuple[bool | None, ...]
     reasons: tuple[tuple[str, ...], ...]
+    uncertainty: NDArray[np.float64] | None
+    level: float | None
 
 
 def prediction_table(found: Predicted, gives: str) -> pd.DataFrame:
@@ -37,6 +39,7 @@ def prediction_table(found: Predicted, gives: str) -> pd.DataFrame:
     gives : {"classes", "spectrum", "values"}
     """
     top = found.values.argmax(axis=1)
+    width = found.uncertainty
     frame = pd.DataFrame({"input": list(found.names)})
     if gives == "classes":
         frame["predicted"] = [str(found.columns[n]) for n in top]
@@ -45,9 +48,14 @@ def prediction_table(found: Predicted, gives: str) -> pd.DataFrame:
     elif gives == "spectrum":
         frame["maximum_ev"] = [round(float(found.columns[n]), 3) for n in top]
         frame["maximum"] = found.values.max(axis=1).round(4)
+        if width is not None:
+            frame["uncertainty"] = width[np.arange(len(top)), top].round(4)
+            frame["mean_uncertainty"] = width.mean(axis=1).round(4)
     else:
         for number in range(min(found.values.shape[1], MAX_LINES)):
             frame[f"value_{number}"] = found.values[:, number].round(6)
+            if width is not None:
+                frame[f"uncertainty_{number}"] = width[:, number].round(6)
     frame["outside"] = [_WORDS[one] for one in found.outside]
     frame["why"] = ["; ".join(one) or "-" for one in found.reasons]
     return frame
@@ -55,30 +63,37 @@ def prediction_table(found: Predicted, gives: str) -> pd.DataFrame:
 
 def prediction_json(found: Predicted) -> str:
     """All values and flags; ``outside`` is null where it is not known."""
-    return json.dumps({
-        "columns": list(found.columns),
-        "predictions": [
-            {"input": name, "values": row, "outside": outside, "why": list(why)}
-            for name, row, outside, why in zip(
-                found.names, found.values.tolist(), found.outside, found.reasons, strict=True
-            )
-        ],
-    }, indent=1)  # fmt: skip
+    content: dict = {"columns": list(found.columns)}
+    predictions = [
+        {"input": name, "values": row, "outside": outside, "why": list(why)}
+        for name, row, outside, why in zip(
+            found.names, found.values.tolist(), found.outside, found.reasons, strict=True
+        )
+    ]
+    if found.uncertainty is not None:
+        content["uncertainty_level"] = found.level
+        for one, width in zip(predictions, found.uncertainty.tolist(), strict=True):
+            one["uncertainty"] = width
+    return json.dumps({**content, "predictions": predictions}, indent=1)
 
 
 def write_prediction(found: Predicted, gives: str, path: Path) -> Path:
     """Write all values to ``.csv``, ``.npz`` or ``.json``; the file is complete or absent.
 
     A csv of spectra has a row an input and a column an energy. The npz holds ``values``,
-    ``columns``, ``names``, ``outside`` (1, 0, or -1 where it is not known) and ``reasons``.
+    ``columns``, ``names``, ``outside`` (1, 0, or -1 where it is not known) and ``reasons``. Of
+    ensembles there is ``uncertainty`` too, in a csv behind the values as ``+-<column>``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     if path.suffix == ".npz":
         flags = np.array([-1 if one is None else int(one) for one in found.outside], np.int8)
+        more = {}
+        if found.uncertainty is not None:
+            more = {"uncertainty": found.uncertainty, "uncertainty_level": np.array(found.level)}
         with temporary.open("wb") as file:
             np.savez_compressed(
-                file, values=found.values, columns=np.array(found.columns),
+                file, **more, values=found.values, columns=np.array(found.columns),
                 names=np.array(found.names), outside=flags,
                 reasons=np.array(["; ".join(one) for one in found.reasons]),
             )  # fmt: skip
@@ -86,6 +101,9 @@ def write_prediction(found: Predicted, gives: str, path: Path) -> Path:
         temporary.write_text(prediction_json(found) + "\n", encoding="utf-8")
     else:
         wide = pd.DataFrame(found.values, columns=[_header(c, gives) for c in found.columns])
+        if found.uncertainty is not None:
+            headers = [f"+-{_header(column, gives)}" for column in found.columns]
+            wide = pd.concat([wide, pd.DataFrame(found.uncertainty, columns=headers)], axis=1)
         wide.insert(0, "input", list(found.names))
         wide.insert(1, "outside", [_WORDS[one] for one in found.outside])
         wide.insert(2, "why", ["; ".join(one) for one in found.reasons])
@@ -108,9 +126,13 @@ def prediction_figure(found: Predicted, gives: str) -> Figure:
         axes.set_xticks(np.arange(len(found.columns)), [str(c) for c in found.columns])
         axes.set_ylabel("probability")
     else:
+        at = np.array(found.columns, dtype=float)
         for n in range(shown):
-            axes.plot(np.array(found.columns, dtype=float), found.values[n], lw=1.5,
-                      ls="--" if found.outside[n] else "-", label=_legend(found, n))  # fmt: skip
+            (line,) = axes.plot(at, found.values[n], lw=1.5, label=_legend(found, n),
+                                ls="--" if found.outside[n] else "-")  # fmt: skip
+            if found.uncertainty is not None:
+                low, high = (found.values[n] + sign * found.uncertainty[n] for sign in (-1, 1))
+                axes.fill_between(at, low, high, color=line.get_color(), alpha=0.2, lw=0)
         axes.set_xlabel("energy (eV)" if gives == "spectrum" else "number")
         axes.set_ylabel("absorption" if gives == "spectrum" else "value")
     for text in axes.legend(fontsize=8, frameon=False).get_texts():

@@ -28,6 +28,7 @@ from xashpc.storage.queries import INDEXES
 from xashpc.storage.questions import Questions
 from xashpc.storage.records import SPECTRUM_TYPE, now, spectrum_document
 from xashpc.storage.schema import validate
+from xashpc.storage.studies import StudyRecords
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +77,8 @@ class Store(Questions):
         self._campaigns = CampaignRecords(self._connection)
         #: Blocks of model spectra with sampled parameters.
         self.blocks = BlockRecords(self._connection, self._files)
+        #: Ensembles, cross-validations and sweeps of trainings.
+        self.studies = StudyRecords(self._connection)
         #: Documents as they are stored, whatever their version.
         self.maintenance = Maintenance(self._connection)
 

@@ -25,6 +25,8 @@ COLLECTIONS = {
     "request": "requests",
     "refusal": "refusals",
     "block": "blocks",
+    "training": "trainings",
+    "study": "studies",
 }
 #: (schema, version) -> how a document of that version becomes one of the next.
 STEPS: dict[tuple[str, int], Callable[[Mapping[str, Any]], dict]] = {}

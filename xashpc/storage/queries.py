@@ -76,6 +76,7 @@ INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "members": (("campaign",), ("key",)),
     "refusals": (("campaign",),),
     "blocks": (("campaigns",), ("ion", "seed", "first_row")),
+    "trainings": (("study",),),
 }
 
 

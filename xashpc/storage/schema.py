@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 #: Version of each kind of document; see :mod:`xashpc.storage.migrations` for what changed.
-SCHEMA_VERSIONS = {"spectrum": 2, "campaign": 1, "request": 1, "refusal": 1, "block": 1, "model": 1}
+SCHEMA_VERSIONS = {
+    "spectrum": 2, "campaign": 1, "request": 1, "refusal": 1, "block": 1, "model": 1,
+    "training": 1, "study": 1,
+}  # fmt: skip
 SCHEMA_NAMES = tuple(SCHEMA_VERSIONS)
 _SHOWN_PROBLEMS = 3
 _SHOWN_CHARACTERS = 120

@@ -32,14 +32,25 @@ class SplitOptions:
         those of model spectra are); or a column of texts, whose groups stay on one side. ``auto``
         is ``material`` where there is such a column, else ``chunk`` from 20 chunks on, else
         ``row``.
+    folds, fold : int
+        With ``folds`` the test part is fold number ``fold`` of so many, in the place of ``test``;
+        over all folds every row is tested once.
     """
 
     validation: float = 0.1
     test: float = 0.1
     by: str = "auto"
     seed: int = 0
+    folds: int = 0
+    fold: int = 0
 
     def __post_init__(self) -> None:
+        if self.folds:
+            object.__setattr__(self, "test", 1 / self.folds if self.folds > 1 else 1.0)
+        if (self.folds or self.fold) and not 0 <= self.fold < self.folds:
+            raise ConfigError(
+                f"split: fold must be one of 0 .. folds - 1; found {self.fold} of {self.folds}"
+            )
         if min(self.validation, self.test) < 0 or self.validation + self.test >= 1:
             raise ConfigError(
                 "split: validation and test must be shares >= 0 with a sum below 1; found "
@@ -202,6 +213,8 @@ class TrainingOptions:
         for name in free:
             del values[name]
         values["feed"] = {"buffer_chunks": self.feed.buffer_chunks}
+        if not self.split.folds:  # as checkpoints were before there were folds
+            del values["split"]["folds"], values["split"]["fold"]
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 

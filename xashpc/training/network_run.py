@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -75,7 +76,8 @@ def train_network(
         network, source, split, options, ranks, directory,
         scaling=TargetScaling.of(options.target_scaling, found), on_epoch=on_epoch,
     )  # fmt: skip
-    first = json.dumps({"rank": ranks.rank, "sha256": trainer.weights_digest()})
+    node = os.environ.get("SLURMD_NODENAME") or platform.node()
+    first = json.dumps({"rank": ranks.rank, "node": node, "sha256": trainer.weights_digest()})
     logger.info("initial weights %s", first)
     if elastic():
         from xashpc.training.elastic import train_elastic

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from xashpc.training.ledge_saved import LedgePredictor
     from xashpc.training.saved import SavedClassifier
 
+# The card of a study's ensemble; xashpc.training.study_networks writes it.
+ENSEMBLE_FILE = "ensemble.json"
 UNKNOWN = "the model does not say what it was trained on"
 
 Reasons = list[tuple[str, ...]]
@@ -47,6 +49,9 @@ class Prediction:
         Whether an input is outside the training range; None where the model cannot tell.
     reasons : (n,) of tuple of str
         What is beyond which range, or what is unknown.
+    uncertainty : (n, n_values), or None
+        Of ensembles: the value plus and minus this holds the truth of ``level`` of all values.
+    level : float, or None
     """
 
     names: tuple[str, ...]
@@ -54,6 +59,8 @@ class Prediction:
     values: NDArray[np.float64]
     outside: tuple[bool | None, ...]
     reasons: tuple[tuple[str, ...], ...]
+    uncertainty: NDArray[np.float64] | None = None
+    level: float | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -120,6 +127,7 @@ class ClassifierModel(SavedModel):
 
     def __init__(self, saved: SavedClassifier) -> None:
         self.saved, card = saved, saved.card
+        self.classes = card["classes"]
         self.element, self.edge = card["element"] or None, card["edge"] or None
         self.energy = np.asarray(card["energy_ev"], dtype=np.float64)
         known = card.get("training_range")
@@ -129,8 +137,8 @@ class ClassifierModel(SavedModel):
         rows, windows = _on_grid(inputs, self.energy)
         values = self.saved.probabilities(rows, self.energy)
         if self.range is None or not self.range.knows_distance:
-            return _prediction(names, self.saved.card["classes"], values, windows, unknown=True)
-        return _prediction(names, self.saved.card["classes"], values, windows, self.range.far(rows))
+            return prediction_of(names, self.classes, values, windows, unknown=True)
+        return prediction_of(names, self.classes, values, windows, self.range.far(rows))
 
 
 class ForwardSiteModel(SavedModel):
@@ -151,10 +159,10 @@ class ForwardSiteModel(SavedModel):
         values = self.saved.model.predict(features)
         energies, known = self.saved.energy.tolist(), self.saved.training_range
         if known is None:
-            return _prediction(names, energies, values, unknown=True)
+            return prediction_of(names, energies, values, unknown=True)
         beyond = known.beyond(features, self.saved.wacsf.names)
         far = known.far(features) if known.knows_distance else [()] * len(features)
-        return _prediction(names, energies, values, beyond, far)
+        return prediction_of(names, energies, values, beyond, far)
 
 
 class LedgeModel(SavedModel):
@@ -180,7 +188,7 @@ class LedgeModel(SavedModel):
             )
             for row, hits in zip(folded, box.outside(folded), strict=True)
         ]
-        return _prediction(names, self.saved.energy.tolist(), values, reasons)
+        return prediction_of(names, self.saved.energy.tolist(), values, reasons)
 
 
 class TrainedNetwork(SavedModel):
@@ -206,8 +214,24 @@ class TrainedNetwork(SavedModel):
         self.parameter_names = tuple(given or (f"input {n}" for n in range(mean.size)))
 
     def predict(self, inputs: Any, names: Sequence[str] | None = None) -> Prediction:
+        rows, parts, unknown = self.rows_of(inputs)
+        values = self.values(rows)
+        return prediction_of(names, self.columns(values), values, *parts, unknown=unknown)
+
+    def values(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, n_values) of rows that :meth:`rows_of` made."""
         from xashpc.training.loop import predict
 
+        return predict(self.network, rows.astype(np.float32))
+
+    def rows_of(self, inputs: Any) -> tuple[NDArray[np.float64], list[Reasons], bool]:
+        """Rows for the network, what is beyond its training, and whether that is not known.
+
+        Raises
+        ------
+        PredictionError
+            As :meth:`predict`.
+        """
         windows: Reasons | None = None
         if self.takes == "spectrum":
             if self.energy is None or self.energy.size != self.n_inputs:
@@ -219,10 +243,8 @@ class TrainedNetwork(SavedModel):
             rows, windows = _on_grid(inputs, self.energy)
         else:
             rows = _table(inputs, self.n_inputs, self.parameter_names)
-        values = predict(self.network, rows.astype(np.float32))
         beyond = self._beyond(rows)
-        parts = [part for part in (windows, beyond) if part is not None]
-        return _prediction(names, self._columns(values), values, *parts, unknown=beyond is None)
+        return rows, [part for part in (windows, beyond) if part is not None], beyond is None
 
     def _beyond(self, rows: NDArray[np.float64]) -> Reasons | None:
         known = self.card.get("input_range")
@@ -240,7 +262,8 @@ class TrainedNetwork(SavedModel):
         )
         return ranges.beyond(rows, labels)
 
-    def _columns(self, values: NDArray) -> Sequence[Any]:
+    def columns(self, values: NDArray) -> Sequence[Any]:
+        """Names of the values: classes, energies or numbers."""
         if self.card["classes"]:
             return self.card["classes"]
         if self.gives == "spectrum" and self.energy is not None:
@@ -255,7 +278,8 @@ def open_model(path: Path | str) -> SavedModel:
     Parameters
     ----------
     path : path
-        A ``.keras`` file or the ``.json`` card beside it, or the ``.npz`` of a forward model.
+        A ``.keras`` file or the ``.json`` card beside it, the ``.npz`` of a forward model, or an
+        ensemble: its ``ensemble.json`` or the folder of the study that holds it.
 
     Raises
     ------
@@ -265,6 +289,10 @@ def open_model(path: Path | str) -> SavedModel:
         If the network itself cannot be read.
     """
     path = Path(path)
+    if path.name == ENSEMBLE_FILE or (path / ENSEMBLE_FILE).is_file():
+        from xashpc.training.ensemble_saved import SavedEnsemble
+
+        return SavedEnsemble.load(path)
     if path.suffix == ".npz":
         from xashpc.training.forward_saved import SitePredictor
 
@@ -284,7 +312,7 @@ def open_model(path: Path | str) -> SavedModel:
 
         return ClassifierModel(SavedClassifier.load(path))
     if "inputs" in card and "targets" in card and "input_scaling" in card:
-        return _trained(path, card)
+        return trained_network(path, card)
     # A newer card may well look like none that is known here.
     check_version(card, CARD_VERSION, path.with_suffix(".json"), "Train the network again")
     raise PredictionError(
@@ -294,7 +322,14 @@ def open_model(path: Path | str) -> SavedModel:
     )
 
 
-def _trained(path: Path, card: dict[str, Any]) -> TrainedNetwork:
+def trained_network(path: Path, card: dict[str, Any]) -> TrainedNetwork:
+    """A network of ``xashpc train`` with its card.
+
+    Raises
+    ------
+    PredictionError
+        If the card is of another version.
+    """
     from xashpc.models import ledge_layers  # noqa: F401  registers the layers
     from xashpc.training.network_run import CARD_VERSION as OWN_VERSION
     from xashpc.training.saved import read_network
@@ -373,12 +408,14 @@ def _table(inputs: ArrayLike, count: int, names: Sequence[str]) -> NDArray[np.fl
     return rows
 
 
-def _prediction(
+def prediction_of(
     names: Sequence[str] | None,
     columns: Sequence[Any],
     values: NDArray,
     *parts: Reasons,
     unknown: bool = False,
+    uncertainty: NDArray[np.float64] | None = None,
+    level: float | None = None,
 ) -> Prediction:
     """Join reasons; without any, a row is inside, or not known where the model cannot tell."""
     count = len(values)
@@ -387,8 +424,9 @@ def _prediction(
     reasons = tuple(found or ((UNKNOWN,) if unknown else ()) for found in joined)
     labels = tuple(names) if names is not None else tuple(str(n + 1) for n in range(count))
     return Prediction(
-        labels, tuple(columns), np.asarray(values, dtype=np.float64), outside, reasons
-    )
+        labels, tuple(columns), np.asarray(values, dtype=np.float64), outside, reasons,
+        uncertainty, level,
+    )  # fmt: skip
 
 
 def _only(values: Any) -> str | None:

@@ -38,8 +38,7 @@ def split_rows(source: RowSource, options: SplitOptions) -> Split:
         If a part that was asked for has no row.
     """
     by, draw = _draws(source, options)
-    held, tested = options.validation + options.test, options.test
-    parts = (draw >= held, (draw >= tested) & (draw < held), draw < tested)
+    parts = _parts(draw, options)
     train, validation, test = (np.flatnonzero(part & source.usable) for part in parts)
     for name, rows, share in (("training", train, 1.0), ("validation", validation,
                               options.validation), ("test", test, options.test)):  # fmt: skip
@@ -49,6 +48,18 @@ def split_rows(source: RowSource, options: SplitOptions) -> Split:
                 "row, ask for a larger share, or use more data"
             )
     return Split(train, validation, test, by)
+
+
+def _parts(draw: NDArray[np.float64], options: SplitOptions) -> tuple[NDArray[np.bool_], ...]:
+    """Which rows train, validate and test, by a number within 0..1 for each."""
+    if not options.folds:
+        held, tested = options.validation + options.test, options.test
+        return draw >= held, (draw >= tested) & (draw < held), draw < tested
+    # Counted in whole folds: no row may fall between two of them by rounding.
+    tested = np.floor(draw * options.folds).astype(np.int64) == options.fold
+    behind = (draw - (options.fold + 1) / options.folds) % 1.0  # the validation part comes next
+    validated = ~tested & (behind < options.validation)
+    return ~tested & ~validated, validated, tested
 
 
 def _draws(source: RowSource, options: SplitOptions) -> tuple[str, NDArray[np.float64]]:

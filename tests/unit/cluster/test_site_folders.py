@@ -32,6 +32,10 @@ CASES = {
         "hawk", "slurm", nodes=2, cores=32, packing="farm", constraint="rome", margin_s=600,
         directives=("#SBATCH --licenses=lustre",), **COMMON
     ),
+    "slurm_training": SiteOptions(
+        "hawk", "slurm", nodes=2, cores=64, packing="training", ranks_per_node=4,
+        directives=("#SBATCH --gpus-per-node=4",), **COMMON
+    ),
     "pbspro_workers": SiteOptions("cirrus", "pbspro", cores=36, array="1-4", **COMMON),
     "pbspro_farm": SiteOptions(
         "cirrus", "pbspro", nodes=2, cores=36, memory_per_core="4gb", packing="farm", **COMMON
@@ -100,6 +104,8 @@ def test_a_site_folder_is_not_replaced_unasked(tmp_path):
         ({"scheduler": "pbspro", "memory_per_core": "2G"}, "2gb"),
         ({"array": "1..8"}, "1-8"),
         ({"nodes": 2}, "farm"),
+        ({"ranks_per_node": 2}, "--packing training"),
+        ({"packing": "training", "ranks_per_node": 9}, "at most 4"),
         ({"directives": ("#PBS -q x",)}, "#SBATCH"),
         ({"name": "my site"}, "letters"),
         ({"scheduler": "lsf"}, "slurm"),

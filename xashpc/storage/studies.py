@@ -1,0 +1,95 @@
+"""Studies of trainings: collections ``trainings``, one document a member, and ``studies``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from xashpc.errors import NotFoundError
+from xashpc.storage.connection import Connection
+from xashpc.storage.records import now, plain
+from xashpc.storage.schema import SCHEMA_VERSIONS, validate
+
+STUDY_COLUMNS = ("study", "name", "kind", "members", "failed", "error", "created_at")
+
+
+def training_id(study: str, number: int) -> str:
+    """Id of a member's document."""
+    return f"{study}:{number}"
+
+
+class StudyRecords:
+    """What the members of studies came to, and the studies made of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._trainings = connection.database["trainings"]
+        self._studies = connection.database["studies"]
+
+    def put_training(self, record: Mapping[str, Any]) -> None:
+        """Insert or replace a member's document, see ``training.schema.json``.
+
+        Parameters
+        ----------
+        record : mapping
+            All fields but ``_id``, ``schema_version`` and ``created_at``.
+
+        Raises
+        ------
+        DocumentError
+            If it does not match its schema; nothing is written.
+        """
+        key = training_id(record["study"], record["number"])
+        self._put("training", self._trainings, {**record, "_id": key})
+
+    def trainings(self, study: str) -> list[dict]:
+        """Members of a study that have ended, by number."""
+        found = self._connection.call(lambda: list(self._trainings.find({"study": study})))
+        return sorted(found, key=lambda record: record["number"])
+
+    def put(self, document: Mapping[str, Any]) -> None:
+        """Insert or replace a study, see ``study.schema.json``.
+
+        Raises
+        ------
+        DocumentError
+            If it does not match its schema; nothing is written.
+        """
+        self._put("study", self._studies, document)
+
+    def get(self, study: str) -> dict:
+        """The document of a study.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none, or it has not ended.
+        """
+        found = self._connection.call(lambda: self._studies.find_one({"_id": study}))
+        if found is None:
+            raise NotFoundError(
+                f"no study {study!r} has ended in this store; 'xashpc studies' lists what there is"
+            )
+        return found
+
+    def table(self) -> pd.DataFrame:
+        """One row a study, oldest first."""
+        found = self._connection.call(lambda: list(self._studies.find({})))
+        found.sort(key=lambda document: (document["created_at"], document["_id"]))
+        rows = [
+            (d["_id"], d["name"], d["kind"], len(d["members"]),
+             sum(member["status"] == "failed" for member in d["members"]), d["error"],
+             d["created_at"])
+            for d in found
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=list(STUDY_COLUMNS))
+
+    def _put(self, schema: str, collection: Any, document: Mapping[str, Any]) -> None:
+        complete = plain({
+            **document, "schema_version": SCHEMA_VERSIONS[schema], "created_at": now(),
+        })  # fmt: skip
+        validate(schema, complete)
+        query = {"_id": complete["_id"]}
+        self._connection.call(lambda: collection.replace_one(query, complete, upsert=True))

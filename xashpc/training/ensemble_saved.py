@@ -1,0 +1,102 @@
+"""An ensemble that a study trained, read from disk: mean of its members, calibrated uncertainty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xashpc.errors import PredictionError
+from xashpc.training.cards import card_of, check_version
+from xashpc.training.class_calibration import tempered
+from xashpc.training.intervals import Intervals
+from xashpc.training.prediction import (
+    ENSEMBLE_FILE,
+    Prediction,
+    SavedModel,
+    TrainedNetwork,
+    prediction_of,
+    trained_network,
+)
+
+VERSION = 1
+# One standard deviation of a Gaussian; what papers draw.
+LEVEL = 0.68
+
+
+class SavedEnsemble(SavedModel):
+    """Networks of one study; values are their mean.
+
+    Attributes
+    ----------
+    card : dict
+        ``ensemble.json``.
+    members : list of TrainedNetwork
+        The first tells what is outside the training range: all saw the same rows.
+    """
+
+    def __init__(self, card: dict[str, Any], members: Sequence[TrainedNetwork]) -> None:
+        self.card, self.members, first = card, list(members), members[0]
+        self.kind = f"ensemble of {len(self.members)} networks"
+        self.takes, self.gives = first.takes, first.gives
+        self.element, self.edge = first.element, first.edge
+        self.parameter_names = first.parameter_names
+        self.intervals = None if card["classes"] else Intervals.from_dict(card["intervals"])
+
+    @classmethod
+    def load(cls, path: Path) -> SavedEnsemble:
+        """Read ``ensemble.json``, or the one in a folder, and the networks that it names.
+
+        Raises
+        ------
+        PredictionError
+            ``card-damaged``, ``card-newer``, ``card-version``, or of a member.
+        """
+        path = Path(path)
+        path = path if path.name == ENSEMBLE_FILE else path / ENSEMBLE_FILE
+        card = _card(path)
+        files = [path.parent / name for name in card["members"]]
+        return cls(card, [trained_network(file, card_of(file)) for file in files])
+
+    def predict(
+        self, inputs: Any, names: Sequence[str] | None = None, level: float = LEVEL
+    ) -> Prediction:
+        """As :meth:`SavedModel.predict`; ``level`` is that of the uncertainty.
+
+        Probabilities of classes are calibrated themselves and have no uncertainty beside them.
+        """
+        first = self.members[0]
+        rows, parts, unknown = first.rows_of(inputs)
+        each = np.stack([member.values(rows) for member in self.members])
+        mean, width = each.mean(axis=0), None
+        if self.intervals is None:
+            mean = tempered(mean, self.card["temperature"])
+        else:
+            width = self.intervals.half_width(each.std(axis=0, ddof=1), level)
+        return prediction_of(
+            names, first.columns(mean), mean, *parts, unknown=unknown, uncertainty=width,
+            level=None if width is None else level,
+        )  # fmt: skip
+
+
+def _card(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PredictionError("file-missing", f"there is no ensemble at {path}") from error
+    except (OSError, ValueError) as error:
+        raise PredictionError(
+            "card-damaged", f"{path} is no card: {error}. Run the study again to make it"
+        ) from error
+    if not isinstance(card, dict):
+        raise PredictionError("card-damaged", f"{path} is no card: expected a mapping")
+    check_version(card, VERSION, path, "Run the study again")
+    needed = {"members", "classes"} | ({"temperature"} if card.get("classes") else {"intervals"})
+    if missing := sorted(needed - set(card)):
+        raise PredictionError("card-damaged", f"{path} lacks {', '.join(missing)}")
+    if len(card["members"]) < 2:
+        raise PredictionError("card-damaged", f"{path} names fewer than two members")
+    return card
