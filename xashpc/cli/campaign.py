@@ -155,7 +155,7 @@ def run(
         if isinstance(config, LedgeConfig):
             ledge.summarise(store, config, directory)
         elif isinstance(config, ActiveConfig):
-            active.summarise(directory)
+            active.summarise(config, directory)
         else:
             _summarise(store, config, directory)
 
