@@ -29,6 +29,9 @@ RESULTS_VARIABLE = "XASHPC_RESULTS"
 class _CampaignTask(FiretaskBase):
     """What every task shares: the store beside the launchpad, and the results folder."""
 
+    #: Whether the task itself says which calculation needs more than a job's walltime.
+    judges_each = False
+
     def _store(self) -> Store:
         pad: LaunchPad = self.launchpad
         store = Store.from_launchpad(
@@ -69,8 +72,8 @@ class _CampaignTask(FiretaskBase):
             with terminate_as_exception(clock.cut_s):
                 yield
         except (Terminated, KeyboardInterrupt, SystemExit) as stop:
-            # A chunk judges each calculation, and so is never at fault as a whole.
-            if isinstance(stop, Terminated) and not isinstance(self, ChunkTask):
+            # Who judges each calculation is never at fault as a whole.
+            if isinstance(stop, Terminated) and not self.judges_each:
                 check_walltime(stop, time.monotonic() - started, clock, type(self).__name__)
             requeue(self.launchpad, self.fw_id)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -98,6 +101,7 @@ class PlanTask(_CampaignTask):
 class ChunkTask(_CampaignTask):
     """Run the calculations with the content keys ``keys``."""
 
+    judges_each = True
     required_params = ["keys"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
@@ -211,20 +215,24 @@ class TrainNetworkTask(_CampaignTask):
 
 @explicit_serialize
 class PlanActiveTask(_CampaignTask):
-    """Plan an active-learning campaign and its first round. Argument ``campaign``: ActiveConfig."""
+    """Plan an active-learning campaign and its first round. Argument ``campaign``: its kinds are
+    in :mod:`xashpc.flows.active_kinds`.
+    """
 
     required_params = ["campaign"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
         from xashpc.flows.active import plan_active
-        from xashpc.flows.active_config import ActiveConfig
+        from xashpc.flows.active_kinds import active_config
         from xashpc.flows.active_workflow import round_workflow
 
-        config = ActiveConfig.from_dict(self["campaign"])
+        config = active_config(self["campaign"])
         results = self._results({**fw_spec, "campaign_id": config.campaign_id})
         with self._requeued_when_stopped(), self._store() as store:
             summary = plan_active(store, config, results)
-        return FWAction(stored_data=summary, additions=[round_workflow(config, 0)])
+        return FWAction(
+            stored_data=summary, additions=[round_workflow(config, 0, summary["starts"])]
+        )
 
 
 @explicit_serialize
@@ -238,8 +246,11 @@ class ActiveChunkTask(_CampaignTask):
 
         with self._requeued_when_stopped(), self._store() as store:
             config, results = open_active(store, fw_spec["campaign_id"]), self._results(fw_spec)
-            outcome = run_active_chunk(store, config, self["number"], self["start"], results)
-        return FWAction(stored_data={"outcome": outcome})
+            self.judges_each = config.judges_each
+            counts = run_active_chunk(
+                store, config, self["number"], self["start"], results, Path.cwd()
+            )
+        return FWAction(stored_data=counts)
 
 
 @explicit_serialize
@@ -255,7 +266,11 @@ class ActiveRoundTask(_CampaignTask):
         with self._requeued_when_stopped(), self._store() as store:
             config = open_active(store, fw_spec["campaign_id"])
             summary = end_round(store, config, self["number"], self._results(fw_spec))
-        following = [round_workflow(config, self["number"] + 1)] if summary["more"] else []
+        following = (
+            [round_workflow(config, self["number"] + 1, summary["starts"])]
+            if summary["more"]
+            else []
+        )
         return FWAction(stored_data=summary, additions=following)
 
 

@@ -9,18 +9,18 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from xashpc.calculation import Calculation, Result
 from xashpc.cluster.walltime import JobClock
 from xashpc.engines import Engine, get_engine
 from xashpc.engines.base import InProcessEngine
 from xashpc.errors import ConfigError, XasHpcError
-from xashpc.flows.config import CampaignConfig
 from xashpc.recovery.run import run_calculation
 from xashpc.recovery.signals import WALLTIME, Terminated, deferred, warned
 from xashpc.storage import Store
@@ -48,6 +48,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 PROBE_BYTES = 65536
 
 
+class Computing(Protocol):
+    """What running a calculation takes from a campaign's configuration."""
+
+    engine: str
+    engine_config: Mapping[str, Any]
+    timeout_s: float
+    max_attempts: int
+
+    @property
+    def campaign_id(self) -> str: ...
+
+
 class DiskFullError(XasHpcError, OSError):
     """There is no room to run in."""
 
@@ -58,7 +70,7 @@ class WalltimeTooShortError(ConfigError):
 
 def run_chunk(
     store: Store,
-    config: CampaignConfig,
+    config: Computing,
     keys: Sequence[str],
     directory: Path,
     clock: JobClock | None = None,
@@ -173,7 +185,7 @@ class _Slices:
 
 def run_one(
     store: Store,
-    config: CampaignConfig,
+    config: Computing,
     engine: Engine,
     calculation: Calculation,
     directory: Path,
@@ -187,7 +199,7 @@ def run_one(
 
 
 def compute_one(
-    config: CampaignConfig,
+    config: Computing,
     engine: Engine,
     calculation: Calculation,
     directory: Path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from fireworks import Workflow
 from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError
 from xashpc.flows.active_config import ActiveConfig
+from xashpc.flows.active_kinds import active_config
 from xashpc.flows.active_workflow import active_workflow
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.ledge_config import LedgeConfig
@@ -22,13 +23,15 @@ from xashpc.flows.workflow import TASKS_MODULE, campaign_workflow
 
 Config = CampaignConfig | LedgeConfig | ActiveConfig | StudyConfig
 
-# Planning task -> its configuration, and the workflow of a configuration.
-_KINDS: Mapping[str, tuple[type, Callable[[Any], Workflow]]] = {
-    f"{{{{{TASKS_MODULE}.PlanTask}}}}": (CampaignConfig, campaign_workflow),
-    f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, ledge_workflow),
-    f"{{{{{TASKS_MODULE}.PlanActiveTask}}}}": (ActiveConfig, active_workflow),
-    f"{{{{{TASKS_MODULE}.PlanStudyTask}}}}": (StudyConfig, study_workflow),
-}
+# Planning task -> its configurations, how they are read, and the workflow of one.
+_KINDS: Mapping[str, tuple[type, Callable[[Any], Any], Callable[[Any], Workflow]]] = {
+    f"{{{{{TASKS_MODULE}.PlanTask}}}}": (
+        CampaignConfig, CampaignConfig.from_dict, campaign_workflow
+    ),
+    f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, LedgeConfig.from_dict, ledge_workflow),
+    f"{{{{{TASKS_MODULE}.PlanActiveTask}}}}": (ActiveConfig, active_config, active_workflow),
+    f"{{{{{TASKS_MODULE}.PlanStudyTask}}}}": (StudyConfig, StudyConfig.from_dict, study_workflow),
+}  # fmt: skip
 
 # Options of structure sources and imports that name files.
 PATH_OPTIONS = ("path", "paths", "index")
@@ -47,12 +50,12 @@ def config_of_task(task: Mapping[str, Any]) -> Config:
     name = task.get("_fw_name")
     if name not in _KINDS:
         raise ConfigError(f"{name} is no planning task; expected one of {', '.join(_KINDS)}")
-    return _KINDS[name][0].from_dict(task.get("campaign"))
+    return _KINDS[name][1](task.get("campaign"))
 
 
 def workflow_of(config: Config) -> Workflow:
     """The workflow of one planning task for this configuration."""
-    for kind, build in _KINDS.values():
+    for kind, _, build in _KINDS.values():
         if isinstance(config, kind):
             return build(config)
     raise ConfigError(f"no workflow for a {type(config).__name__}")

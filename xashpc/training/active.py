@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xashpc.errors import ConfigError
+from xashpc.errors import ConfigError, DatasetError
 from xashpc.training.ledge_errors import spectrum_errors
 
 STRATEGIES = ("random", "disagreement", "distance", "mixed")
@@ -99,7 +99,7 @@ class Round:
     chosen : (n_added,) int
         Rows of the pool.
     errors : dict
-        :func:`test_errors`.
+        What ``judge`` of :func:`learn` found.
     """
 
     number: int
@@ -122,13 +122,20 @@ test_errors.__test__ = False  # its name is no test's
 
 
 def choose(
-    strategy: str, pool: NDArray, known: NDArray, size: int, learner: Learner | None, seed: int
+    strategy: str,
+    pool: NDArray,
+    known: NDArray,
+    size: int,
+    learner: Learner | None,
+    seed: int,
+    space: NDArray | None = None,
 ) -> NDArray[np.int64]:
     """Rows of the pool to compute next.
 
     Parameters
     ----------
-    pool : (n, n_inputs), all inputs of one scale
+    pool : (n, n_inputs)
+        What the learner takes.
     known : (m,) int
         Rows of the pool that are known.
     size : int
@@ -136,18 +143,34 @@ def choose(
     learner : Learner, optional
         Fitted; ``random`` and ``distance`` need none.
     seed : int
+    space : (n, n_coordinates), optional
+        Where distances are taken, all coordinates of one scale; the pool's inputs by default.
 
     Returns
     -------
     (size,) int, none of them known and none twice
+
+    Raises
+    ------
+    ConfigError
+        If there is no such strategy, or it needs a learner.
+    DatasetError
+        If an input of the pool is not finite: every comparison with it would be wrong.
     """
     if strategy not in STRATEGIES:
         raise ConfigError(f"strategy must be of {', '.join(STRATEGIES)}; found {strategy!r}")
+    space = pool if space is None else space
+    for inputs in (pool, space):
+        if len(bad := np.flatnonzero(~np.isfinite(inputs).all(axis=1))):
+            raise DatasetError(
+                f"inputs of {len(bad)} of {len(pool)} rows of the pool are not finite, the first "
+                f"is row {bad[0]}: leave them out, no choice can be made with them"
+            )
     left = np.setdiff1d(np.arange(len(pool)), known)
     if strategy == "random":
         return np.random.default_rng([seed, len(known)]).permutation(left)[:size]
     if strategy == "distance":
-        return left[_farthest(pool[left], pool[known], np.ones(len(left)), size)]
+        return left[_farthest(space[left], space[known], np.ones(len(left)), size)]
     if learner is None:
         raise ConfigError(f"{strategy} needs something fitted that has a spread")
     scores = np.asarray(learner.mean_and_spread(pool[left])[1], dtype=np.float64).mean(axis=1)
@@ -156,7 +179,7 @@ def choose(
     if strategy == "disagreement":
         return left[order[:size]]
     top = order[: MIXED_CANDIDATES * size]
-    return left[top][_farthest(pool[left[top]], pool[known], scores[top], size)]
+    return left[top][_farthest(space[left[top]], space[known], scores[top], size)]
 
 
 def _farthest(rows: NDArray, known: NDArray, weights: NDArray, size: int) -> NDArray[np.int64]:
@@ -191,6 +214,8 @@ def learn(
     learner: Learner,
     options: ActiveOptions,
     *,
+    space: NDArray | None = None,
+    judge: Callable[[NDArray, NDArray], dict[str, float]] = test_errors,
     done: Sequence[Round] = (),
     on_round: Callable[[Round], None] | None = None,
 ) -> list[Round]:
@@ -200,10 +225,14 @@ def learn(
     ----------
     compute : callable
         Spectra (n, n_outputs) of pool rows given by their indices (n,).
-    pool : (n, n_inputs), all inputs of one scale
+    pool : (n, n_inputs)
     test : inputs and spectra
         A fixed set, apart from the pool.
     learner : Learner
+    space : (n, n_coordinates), optional
+        As in :func:`choose`.
+    judge : callable
+        Errors of (predicted, actual) spectra.
     done : sequence of Round
         Rounds of an earlier run: their rows are computed again (or looked up, if ``compute``
         does), and the loop goes on behind them.
@@ -231,12 +260,12 @@ def learn(
     for number in range(len(rounds), options.rounds):
         strategy = options.strategy if number else "random"
         size = sizes[number] - len(known)
-        added = choose(strategy, pool, known, size, learner, options.seed)
+        added = choose(strategy, pool, known, size, learner, options.seed, space)
         spectra.append(compute(added))
         known = np.concatenate([known, added])
         seed = training_seed(options, number)
         learner.fit(pool[known], np.concatenate(spectra), seed, warm=options.warm and number > 0)
-        errors = test_errors(learner.mean_and_spread(test[0])[0], test[1])
+        errors = judge(learner.mean_and_spread(test[0])[0], test[1])
         rounds.append(Round(number, len(known), added, errors))
         if on_round is not None:
             on_round(rounds[-1])
