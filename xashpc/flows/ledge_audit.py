@@ -26,6 +26,7 @@ def audit_ledge(launchpad: LaunchPad, store: Store, campaign: Mapping) -> Iterat
     """
     name = campaign["_id"]
     blocks = {block["_id"]: block for block in store.blocks.headers(name)}
+    stored = set(blocks)
 
     def again() -> bool:
         # A chunk that finds all its blocks well ends at once; the last task looks at all of them.
@@ -52,7 +53,7 @@ def audit_ledge(launchpad: LaunchPad, store: Store, campaign: Mapping) -> Iterat
         except DatasetError as error:
             yield Problem("dataset-broken", str(error), lambda p=path: _doubt(p) and again())
             continue
-        if gone := set(keys) - set(blocks):
+        if gone := set(keys) - stored:
             yield Problem("dataset-stale", f"{path}: {len(gone)} blocks without a document", again)
         table = SpectraTable(path)
         for key in keys:
