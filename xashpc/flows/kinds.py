@@ -17,6 +17,7 @@ from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.flows.ledge_workflow import ledge_workflow
 from xashpc.flows.study_config import StudyConfig
 from xashpc.flows.study_workflow import study_workflow
+from xashpc.flows.training import STUDY
 from xashpc.flows.training import TASK as TRAINING
 from xashpc.flows.workflow import TASKS_MODULE, campaign_workflow
 
@@ -27,7 +28,7 @@ _KINDS: Mapping[str, tuple[type, Callable[[Any], Workflow]]] = {
     f"{{{{{TASKS_MODULE}.PlanTask}}}}": (CampaignConfig, campaign_workflow),
     f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, ledge_workflow),
     f"{{{{{TASKS_MODULE}.PlanActiveTask}}}}": (ActiveConfig, active_workflow),
-    f"{{{{{TASKS_MODULE}.PlanStudyTask}}}}": (StudyConfig, study_workflow),
+    STUDY: (StudyConfig, study_workflow),
 }
 
 # Options of structure sources and imports that name files.

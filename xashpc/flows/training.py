@@ -17,6 +17,7 @@ from xashpc.training.network_options import LAUNCHERS, TrainingOptions
 from xashpc.training.network_run import train_network
 
 TASK = f"{{{{{TASKS_MODULE}.TrainNetworkTask}}}}"
+STUDY = f"{{{{{TASKS_MODULE}.PlanStudyTask}}}}"
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,17 @@ def _of_workflow(data: Mapping[str, Any], path: Path) -> Any:
     try:
         tasks = [task for firework in data["fws"] for task in firework["spec"]["_tasks"]]
         found = [task["training"] for task in tasks if task["_fw_name"] == TASK]
+        studies = [task for task in tasks if task["_fw_name"] == STUDY]
     except (KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} is not a workflow file: expected fws -> spec -> _tasks -> {TASK} with a "
             "'training'"
         ) from error
+    if studies:
+        raise ConfigError(
+            f"{path} is a study of many trainings: 'xashpc run {path.name}' runs it on this "
+            "machine, 'lpad add' queues it"
+        )
     if len(found) != 1:
         raise ConfigError(f"{path} has {len(found)} tasks {TASK}; expected exactly one")
     return found[0]
