@@ -205,11 +205,12 @@ def test_a_second_run_trains_what_is_missing_and_nothing_else(folder, peak_table
     from xashpc.flows import study
 
     config = _config("again", {"kind": "kfold", "folds": 3}, peak_table, epochs=1)
-    real, asked = study.train_job, []
+    real, asked, full = study.train_job, [], [1]
 
     def train(job):
         asked.append(job.options.split.fold)
-        if job.options.split.fold == 1 and asked.count(1) == 1:
+        if job.options.split.fold in full:
+            full.clear()
             raise ModelError("the disk was full")
         return real(job)
 
@@ -262,11 +263,11 @@ def labelled(tmp_path_factory):
     create_table(path, energies=energies, names=("a",), n_rows=900, block_rows=900,
                  attrs={"element": "Cu", "edge": "K", "ion": "Cu"})  # fmt: skip
     SpectraTable(path).write(0, spectra, np.zeros((900, 1)))
-    SpectraTable(path).finish(["00" * 32])
-    group = zarr.open_group(path, mode="a")
+    group = zarr.open_group(path, mode="a", use_consolidated=False)
     for name, texts in (("label", np.array(["T4", "S5", "O6"])[numbers]),
                         ("material", np.repeat([f"m{n}" for n in range(100)], 9))):  # fmt: skip
         group.create_array(name, data=texts.astype("U4"))
+    SpectraTable(path).finish(["00" * 32])
     return path
 
 

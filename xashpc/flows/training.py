@@ -12,6 +12,7 @@ from fireworks import Firework, Workflow
 from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError
 from xashpc.flows.workflow import TASKS_MODULE
+from xashpc.training.checkpoint import FILE as CHECKPOINT
 from xashpc.training.launch import run_ranks
 from xashpc.training.network_options import LAUNCHERS, TrainingOptions
 from xashpc.training.network_run import train_network
@@ -34,6 +35,17 @@ class TrainingJob:
                 f"ranks must be at least 1 and launcher of {', '.join(LAUNCHERS)}; found "
                 f"{self.ranks!r} and {self.launcher!r}"
             )
+
+
+    @property
+    def checkpoint(self) -> Path:
+        """From where an interrupted training goes on."""
+        return Path(self.options.output) / CHECKPOINT
+
+
+def written_since(path: Path, moment_s: float) -> bool:
+    """Whether a file was written after a moment of :func:`time.time`."""
+    return path.exists() and path.stat().st_mtime >= moment_s
 
 
 def job_from_dict(values: Any, folder: Path | None = None) -> TrainingJob:
