@@ -86,6 +86,7 @@ def test_qlaunch_trains_a_rank_on_each_node_and_a_cancelled_training_goes_on(use
         return found is not None and found.progress.epoch >= 1
 
     qlaunch()
+    site.wait_until((output / "ranks.log").exists, "nodes to be free, and the job to begin")
     site.wait_until(lambda: begun() or not _jobs(site), "a checkpoint")
     assert begun(), _said(site)
     _run(site, "scancel", *_jobs(site))
