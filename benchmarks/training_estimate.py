@@ -133,7 +133,7 @@ def table(training: Training, cluster: Cluster, sizes: Sequence[tuple[int, int]]
             f"| {nodes} x {gpus} | {one['all_reduce_ms']:.2f} ms "
             f"| {one['step_ms_least']:.2f} to {one['step_ms_most']:.2f} ms "
             f"| {one['efficiency_least']:.0%} to {one['efficiency_most']:.0%} "
-            f"| {one['rows_per_s_least'] / 1e6:.2f} to {one['rows_per_s_most'] / 1e6:.2f} million "
+            f"| {one['rows_per_s_least']:,.0f} to {one['rows_per_s_most']:,.0f} "
             f"| {one['feed_mb_s_a_node']:.0f} MB/s, {one['feed_cores_a_node']:.1f} cores |"
         )
     return "\n".join(lines)

@@ -61,19 +61,25 @@ class _CampaignTask(FiretaskBase):
         return FWAction(stored_data=summary)
 
     @contextmanager
-    def _requeued_when_stopped(self) -> Iterator[None]:
+    def _requeued_when_stopped(self) -> Iterator[list[Path]]:
         """SIGTERM, Ctrl-C or the end of the queue job: give the Firework back, then really stop.
+
+        Yields a list for the checkpoints of what goes on from there: if one of them is written
+        meanwhile, the work may take as many jobs as it needs.
 
         Engines are dead by now. FireWorks would mark the Firework FIZZLED and go on with the next
         one, which is not what somebody who stops a worker wants.
         """
-        clock, started = JobClock.from_environment(), time.monotonic()
+        checkpoints: list[Path] = []
+        clock, started, begun = JobClock.from_environment(), time.monotonic(), time.time()
         try:
             with terminate_as_exception(clock.cut_s):
-                yield
+                yield checkpoints
         except (Terminated, KeyboardInterrupt, SystemExit) as stop:
-            # Who judges each calculation is never at fault as a whole.
-            if isinstance(stop, Terminated) and not self.judges_each:
+            # Who judges each calculation is never at fault as a whole; nor is a training that
+            # got on: it needs more than one job.
+            went_on = any(path.exists() and path.stat().st_mtime >= begun for path in checkpoints)
+            if isinstance(stop, Terminated) and not (self.judges_each or went_on):
                 check_walltime(stop, time.monotonic() - started, clock, type(self).__name__)
             requeue(self.launchpad, self.fw_id)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -209,7 +215,8 @@ class TrainNetworkTask(_CampaignTask):
         from xashpc.flows.training import job_from_dict, run_training
 
         job = job_from_dict(self["training"], self._results({**fw_spec, "campaign_id": ""}))
-        with self._requeued_when_stopped():
+        with self._requeued_when_stopped() as checkpoints:
+            checkpoints.append(job.checkpoint)
             return FWAction(stored_data=run_training(job))
 
 
@@ -301,9 +308,10 @@ class StudyMemberTask(_CampaignTask):
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
         from xashpc.flows.study import open_study, run_member
 
-        with self._requeued_when_stopped(), self._store() as store:
-            config = open_study(store, fw_spec["campaign_id"])
-            summary = run_member(store, config, self["number"], self._results(fw_spec))
+        with self._requeued_when_stopped() as checkpoints, self._store() as store:
+            config, results = open_study(store, fw_spec["campaign_id"]), self._results(fw_spec)
+            checkpoints.append(config.job(config.members()[self["number"]], results).checkpoint)
+            summary = run_member(store, config, self["number"], results)
         return FWAction(stored_data=summary)
 
 

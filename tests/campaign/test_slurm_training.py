@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.cluster, pytest.mark.horovod, pytest.mark.training, pytest.mark.database,
 ]  # fmt: skip
 BIN = Path(sys.executable).parent
-EPOCHS = 40
+EPOCHS = 25
 
 
 @pytest.fixture
@@ -69,7 +69,8 @@ def _jobs(site):
 
 
 def _said(site):
-    return "\n".join(path.read_text() for path in site.folder.glob("**/*.out"))
+    files = [*site.folder.glob("**/*.out"), *site.folder.glob("results/**/*.log")]
+    return "\n".join(f"== {path.name}\n{path.read_text()[-4000:]}" for path in files)
 
 
 def test_qlaunch_trains_a_rank_on_each_node_and_a_cancelled_training_goes_on(user):
@@ -85,7 +86,9 @@ def test_qlaunch_trains_a_rank_on_each_node_and_a_cancelled_training_goes_on(use
         return found is not None and found.progress.epoch >= 1
 
     qlaunch()
-    site.wait_until(begun, f"a checkpoint\n{_said(site)}", 120)
+    site.wait_until((output / "ranks.log").exists, "nodes to be free, and the job to begin")
+    site.wait_until(lambda: begun() or not _jobs(site), "a checkpoint")
+    assert begun(), _said(site)
     _run(site, "scancel", *_jobs(site))
     site.wait_until(lambda: not _jobs(site), "the job to end", 60)
     site.quick("doctor", "--site", "here", "--settled", "0", "--fix", check=False)
@@ -95,7 +98,8 @@ def test_qlaunch_trains_a_rank_on_each_node_and_a_cancelled_training_goes_on(use
     assert len(left.local) == 2
 
     qlaunch()
-    site.wait_until(lambda: states("state") == ["COMPLETED"], "the training to end", 120)
+    site.wait_until(lambda: not _jobs(site), "the second job to end")
+    assert states("state") == ["COMPLETED"], _said(site)
     card = json.loads((output / "peaks.json").read_text())
     assert card["ranks"] == 2 and len(set(card["weights_sha256"])) == 1
     assert card["epochs_trained"] == EPOCHS

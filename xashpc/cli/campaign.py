@@ -155,6 +155,10 @@ def run(
             progress.close()
             click.echo("\nStopped; nothing is lost. Run the same command to resume.", err=True)
             sys.exit(130)
+        except local.CampaignFailedError:
+            if isinstance(config, StudyConfig):  # the others have a result
+                study.summarise(directory)
+            raise
         finally:
             progress.close()
         if isinstance(config, LedgeConfig):

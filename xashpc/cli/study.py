@@ -71,7 +71,9 @@ def prepare(launchpad: LaunchPad, config: StudyConfig, directory: Path, *, again
 
 
 def summarise(directory: Path) -> None:
-    """The members, the result, and where they lie."""
+    """The members, the result, and where they lie; nothing where nothing was collected."""
+    if not (directory / SUMMARY).exists():
+        return
     document = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
     click.echo(_text(document))
     click.secho(f"results: {directory}", bold=True)

@@ -18,6 +18,7 @@ from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.flows.ledge_workflow import ledge_workflow
 from xashpc.flows.study_config import StudyConfig
 from xashpc.flows.study_workflow import study_workflow
+from xashpc.flows.training import STUDY
 from xashpc.flows.training import TASK as TRAINING
 from xashpc.flows.workflow import TASKS_MODULE, campaign_workflow
 
@@ -30,7 +31,7 @@ _KINDS: Mapping[str, tuple[type, Callable[[Any], Any], Callable[[Any], Workflow]
     ),
     f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, LedgeConfig.from_dict, ledge_workflow),
     f"{{{{{TASKS_MODULE}.PlanActiveTask}}}}": (ActiveConfig, active_config, active_workflow),
-    f"{{{{{TASKS_MODULE}.PlanStudyTask}}}}": (StudyConfig, StudyConfig.from_dict, study_workflow),
+    STUDY: (StudyConfig, StudyConfig.from_dict, study_workflow),
 }  # fmt: skip
 
 # Options of structure sources and imports that name files.

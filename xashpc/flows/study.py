@@ -10,7 +10,7 @@ from typing import Any
 
 from xashpc import __version__
 from xashpc.disk import write_json, write_whole
-from xashpc.errors import ModelError, NotFoundError, XasHpcError
+from xashpc.errors import ModelError, NotFoundError
 from xashpc.flows.study_config import StudyConfig
 from xashpc.flows.training import train_job
 from xashpc.reports.study_plots import study_figure
@@ -70,17 +70,14 @@ def plan_study(store: Store, config: StudyConfig, directory: Path) -> dict[str, 
 def run_member(store: Store, config: StudyConfig, number: int, directory: Path) -> dict[str, Any]:
     """Train a member, going on from its checkpoint, and store its card or why there is none.
 
-    Raises
-    ------
-    XasHpcError
-        What the training raised; it is stored before.
+    Whatever the training raises is stored first, and then raised again.
     """
     member = config.members()[number]
     job, started = config.job(member, directory), time.monotonic()
     record = _record(config, member, job.options.output)
     try:
         card = train_job(job)
-    except XasHpcError as error:
+    except Exception as error:  # not Terminated: what is stopped from outside has not failed
         record["error"] = {"type": type(error).__name__, "message": str(error)}
         store.studies.put_training({**record, "runtime_s": time.monotonic() - started})
         raise

@@ -12,11 +12,13 @@ from fireworks import Firework, Workflow
 from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError
 from xashpc.flows.workflow import TASKS_MODULE
+from xashpc.training.checkpoint import FILE as CHECKPOINT
 from xashpc.training.launch import run_ranks
 from xashpc.training.network_options import LAUNCHERS, TrainingOptions
 from xashpc.training.network_run import train_network
 
 TASK = f"{{{{{TASKS_MODULE}.TrainNetworkTask}}}}"
+STUDY = f"{{{{{TASKS_MODULE}.PlanStudyTask}}}}"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,12 @@ class TrainingJob:
                 f"ranks must be at least 1 and launcher of {', '.join(LAUNCHERS)}; found "
                 f"{self.ranks!r} and {self.launcher!r}"
             )
+
+
+    @property
+    def checkpoint(self) -> Path:
+        """From where an interrupted training goes on."""
+        return Path(self.options.output) / CHECKPOINT
 
 
 def job_from_dict(values: Any, folder: Path | None = None) -> TrainingJob:
@@ -71,11 +79,17 @@ def _of_workflow(data: Mapping[str, Any], path: Path) -> Any:
     try:
         tasks = [task for firework in data["fws"] for task in firework["spec"]["_tasks"]]
         found = [task["training"] for task in tasks if task["_fw_name"] == TASK]
+        studies = [task for task in tasks if task["_fw_name"] == STUDY]
     except (KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} is not a workflow file: expected fws -> spec -> _tasks -> {TASK} with a "
             "'training'"
         ) from error
+    if studies:
+        raise ConfigError(
+            f"{path} is a study of many trainings: 'xashpc run {path.name}' runs it on this "
+            "machine, 'lpad add' queues it"
+        )
     if len(found) != 1:
         raise ConfigError(f"{path} has {len(found)} tasks {TASK}; expected exactly one")
     return found[0]

@@ -19,6 +19,13 @@ INPUT_SCALINGS = ("standard", "box")
 TARGET_SCALINGS = ("none", "standard", "box")
 SPLIT_BY = ("auto", "row", "chunk")  # or the name of a column of texts
 LAUNCHERS = ("gloo", "mpi")
+# Annotation of a field -> what its value must be, in words.
+_TYPES: Mapping[str, tuple[Any, str]] = {
+    "int": (int, "a whole number"),
+    "float": (int | float, "a number"),
+    "bool": (bool, "true or false"),
+    "str": (str, "a text"),
+}
 
 
 @dataclass(frozen=True)
@@ -219,10 +226,19 @@ class TrainingOptions:
 
 
 def _made(kind: type, values: Mapping[str, Any], what: str) -> Any:
-    try:
-        return kind(**values)
-    except TypeError as error:  # a text where a number belongs
-        raise ConfigError(f"{what}: a value has the wrong type ({error})") from error
+    typed = dict(values)
+    for entry in fields(kind):
+        if entry.name in values and entry.type in _TYPES:
+            typed[entry.name] = _typed(f"{what}: {entry.name}", values[entry.name], entry.type)
+    return kind(**typed)
+
+
+def _typed(name: str, value: Any, kind: str) -> Any:
+    """The value as its field wants it; a whole number will do for any other."""
+    allowed, words = _TYPES[kind]
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind != "bool"):
+        raise ConfigError(f"{name} has the wrong type: expected {words}; found {value!r}")
+    return float(value) if kind == "float" else value
 
 
 def _mapping(values: Any, what: str, kind: type) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xashpc.disk import write_json
 from xashpc.errors import ModelError
+from xashpc.features.scaling import box_normalised
 from xashpc.training.calibration import calibration, recalibration_factor
 from xashpc.training.class_calibration import fit_temperature, reliability, tempered
 from xashpc.training.feed import Feed
@@ -36,7 +37,8 @@ def network_file(options: TrainingOptions) -> Path:
 def held_out(
     options: TrainingOptions, parts: Sequence[str], most: int | None = None
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Inputs and targets of a training's ``validation`` or ``test`` part, in the data's order.
+    """Inputs of a training's ``validation`` or ``test`` part, in the data's order, and what its
+    saved network should say to them.
 
     Parameters
     ----------
@@ -53,7 +55,8 @@ def held_out(
             raise ModelError(f"{options.name}: there are no {part} rows; ask for split.{part}")
         feed = Feed(source, rows, batch_size=EVALUATION_ROWS, shuffle=False, options=options.feed)
         x, y = (np.concatenate(side) for side in zip(*feed.epoch(0), strict=True))
-        found[part] = (x, y)
+        # Boxes cannot be undone: such a network gives boxed targets, and is judged by them.
+        found[part] = (x, box_normalised(y) if options.target_scaling == "box" else y)
     return found
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from xashpc import firetasks
 from xashpc.cluster.walltime import JobClock
 from xashpc.flows.chunks import WalltimeTooShortError, check_walltime
 from xashpc.recovery.signals import WALLTIME, Terminated
@@ -23,3 +26,36 @@ def test_what_had_nearly_the_whole_job_to_itself_fails_and_says_what_to_do():
 )
 def test_anything_else_goes_back(reason, took_s, clock):
     check_walltime(Terminated(reason), took_s, clock, "calculation abc")
+
+
+@pytest.mark.parametrize("wrote", [True, False])
+def test_a_training_goes_back_however_long_it_took_if_it_got_somewhere(
+    wrote, tmp_path, monkeypatch
+):
+    given_back, stopped = [], []
+    monkeypatch.setattr(firetasks, "requeue", lambda launchpad, fw_id: given_back.append(fw_id))
+    monkeypatch.setattr(firetasks.os, "kill", lambda pid, number: stopped.append(number))
+    monkeypatch.setattr(firetasks.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(firetasks.JobClock, "from_environment", lambda: CLOCK)
+    # 150 s go by while it trains.
+    clock = iter([0.0, 150.0])
+    monkeypatch.setattr(firetasks.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(
+        firetasks, "terminate_as_exception", lambda cut_s: contextlib.nullcontext()
+    )
+
+    def train(job):
+        if wrote:
+            job.checkpoint.parent.mkdir()
+            job.checkpoint.write_bytes(b"weights")
+        raise Terminated(WALLTIME)
+
+    monkeypatch.setattr(firetasks, "run_training", train)
+    monkeypatch.setenv("XASHPC_RESULTS", str(tmp_path))
+    task = firetasks.TrainNetworkTask(
+        training={"name": "a", "data": "x.zarr", "model": "xanesnet"}
+    )
+    task.launchpad, task.fw_id = None, 7
+    with pytest.raises(Terminated if wrote else WalltimeTooShortError):
+        task.run_task({})
+    assert given_back == ([7] if wrote else [])
