@@ -37,8 +37,10 @@ from xashpc.training.forward_ensemble import ForwardEnsemble, forward_errors
 MEASURES = {
     "error_median": "median error, %",
     "error_mean": "mean error, %",
-    "area_median": "median error by area, %",
+    "error_p95": "95th percentile of errors, %",
+    "mse": "mean squared error, 1e-4",
 }
+SCALES = {"mse": 1e4}
 Sites = tuple[NDArray, NDArray, NDArray]  # features, spectra, groups of a split
 
 
@@ -151,14 +153,17 @@ def measure(sites: Sites, arguments: argparse.Namespace) -> dict:
 
 def learner(strategy: str, arguments: argparse.Namespace) -> Alone | ForwardEnsemble:
     """Members only where they are asked."""
-    if strategy in ("random", "distance"):
+    if strategy in ("random", "distance", "variance"):
         return Alone(arguments.model)
     return ForwardEnsemble(arguments.model, arguments.members)
 
 
 def values(found: dict, name: str, measure: str) -> NDArray[np.float64]:
     """(n_seeds, n_rounds)"""
-    return np.array([[entry[measure] for entry in curve] for curve in found["curves"][name]])
+    scale = SCALES.get(measure, 1.0)
+    return scale * np.array(
+        [[entry[measure] for entry in curve] for curve in found["curves"][name]]
+    )
 
 
 def report(found: dict) -> None:
@@ -166,9 +171,8 @@ def report(found: dict) -> None:
     print(
         f"\n{found['n_sites']} sites, {found['n_groups']} groups, model {found['model']}, "
         f"{found['cpu_seconds']:.0f} CPU s; with the whole pool: "
-        + ", ".join(f"{t} {np.mean([w[m] for w in found['whole']]):.2f}"
-                    for m, t in MEASURES.items())
-    )  # fmt: skip
+        + ", ".join(f"{title} {of_whole(found, m):.2f}" for m, title in MEASURES.items())
+    )
     for measure, title in MEASURES.items():
         table(found, measure, title)
 
@@ -201,6 +205,11 @@ def saving(found: dict, name: str, measure: str) -> str:
     return "not reached" if needed is None else f"{needed:.0f} ({found['sizes'][-1] / needed:.2f}x)"
 
 
+def of_whole(found: dict, measure: str) -> float:
+    """The error that all spectra of the pool reach, mean over the seeds."""
+    return SCALES.get(measure, 1.0) * float(np.mean([entry[measure] for entry in found["whole"]]))
+
+
 def draw(found: dict, path: Path, title: str) -> None:
     """Learning curves; the bands are a standard deviation of the seeds to either side."""
     import matplotlib
@@ -211,9 +220,9 @@ def draw(found: dict, path: Path, title: str) -> None:
     # Okabe and Ito's colours and different markers: told apart without colour vision.
     styles = {
         "random": ("#000000", "o"), "disagreement": ("#D55E00", "s"),
-        "distance": ("#56B4E9", "^"), "mixed": ("#009E73", "D"),
+        "distance": ("#56B4E9", "^"), "mixed": ("#009E73", "D"), "variance": ("#CC79A7", "v"),
     }  # fmt: skip
-    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    figure, axes = pyplot.subplots(1, 4, figsize=(15, 3.8), layout="constrained")
     for panel, (measure, label) in zip(axes, MEASURES.items(), strict=True):
         for name in found["curves"]:
             colour, marker = styles[name]
@@ -223,7 +232,7 @@ def draw(found: dict, path: Path, title: str) -> None:
             panel.fill_between(
                 found["sizes"], mean - scatter, mean + scatter, color=colour, alpha=0.12
             )
-        whole = np.mean([entry[measure] for entry in found["whole"]])
+        whole = of_whole(found, measure)
         panel.axhline(whole, color="#777777", linestyle=":", label="whole pool")
         panel.set(xscale="log", ylim=(0, None), xlabel="spectra computed", ylabel=label)
         panel.set_xticks(found["sizes"], [str(size) for size in found["sizes"]])

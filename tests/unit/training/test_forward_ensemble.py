@@ -55,7 +55,8 @@ def test_errors_are_those_of_the_forward_model():
     true = np.full((3, 10), 2.0)
     guess = true * np.array([[1.1], [0.9], [1.0]])
     found = forward_errors(guess, true)
-    assert found["error_median"] == pytest.approx(10) and found["error_mean"] == pytest.approx(20 / 3)
+    assert found["error_median"] == pytest.approx(10)
+    assert found["error_mean"] == pytest.approx(20 / 3)
     assert found["area_median"] == pytest.approx(10) and found["mse"] == pytest.approx(0.08 / 3)
 
 
@@ -68,11 +69,11 @@ def test_distance_is_taken_in_the_space_that_is_given_and_errors_are_judged_as_a
         lambda taken: y[taken], x, (x, y), ForwardEnsemble("kernel", 2),
         ActiveOptions("distance", 4, 2, rounds=2), space=space, judge=forward_errors,
     )  # fmt: skip
-    assert set(rounds[1].chosen) <= {7, 11} | set(range(80)) and "error_p95" in rounds[1].errors
+    assert "error_p95" in rounds[1].errors
     assert {7, 11} <= set(np.concatenate([entry.chosen for entry in rounds]))
 
 
-@pytest.mark.parametrize("strategy", ["random", "distance", "disagreement", "mixed"])
+@pytest.mark.parametrize("strategy", ["random", "distance", "disagreement", "mixed", "variance"])
 @pytest.mark.parametrize("where", ["pool", "space"])
 def test_a_pool_with_nan_is_refused_by_every_strategy(rows, strategy, where):
     x, y = rows
