@@ -138,7 +138,6 @@ def write_pool(pool: SitePool, directory: Path) -> None:
     write_json(directory / POOL, content, indent=None)
 
 
-@lru_cache(maxsize=2)
 def read_pool(path: Path) -> SitePool:
     """What :func:`write_pool` wrote.
 
@@ -147,6 +146,15 @@ def read_pool(path: Path) -> SitePool:
     DatasetError
         If the file is absent, damaged or of another version.
     """
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise DatasetError(f"{path} must hold the pool: {error}. Run the campaign again") from error
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, written_ns: int) -> SitePool:
+    """A worker runs many tasks of one campaign; another file of that name is read anew."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["schema_version"] != SCHEMA_VERSION:
@@ -158,7 +166,7 @@ def read_pool(path: Path) -> SitePool:
             np.array([row["features"] for row in content[part]], dtype=np.float64)
             for part in ("pool", "test")
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
             f"{path} must hold the pool of version {SCHEMA_VERSION}; {error!r}. Remove the folder "
             "and run the campaign under another name: spectra in the database are not computed "

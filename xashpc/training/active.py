@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xashpc.errors import ConfigError, DatasetError
+from xashpc.training.active_variance import most_telling
 from xashpc.training.ledge_errors import spectrum_errors
 
-STRATEGIES = ("random", "disagreement", "distance", "mixed")
+STRATEGIES = ("random", "disagreement", "distance", "mixed", "variance")
 # "mixed" spreads a batch over so many times its size of the rows with the largest disagreement.
 MIXED_CANDIDATES = 4
 
@@ -36,10 +37,12 @@ class ActiveOptions:
 
     Attributes
     ----------
-    strategy : {"random", "disagreement", "distance", "mixed"}
+    strategy : {"random", "disagreement", "distance", "mixed", "variance"}
         ``disagreement``: the rows with the largest mean spread; ``distance``: one after the other
         the row farthest from all that are known; ``mixed``: the same among the rows with large
-        spread, distances weighted by it, so that a batch does not pile up in one place.
+        spread, distances weighted by it, so that a batch does not pile up in one place;
+        ``variance``: the rows that lower a Gaussian process's mean variance over the pool the
+        most (:mod:`xashpc.training.active_variance`).
     start : int
         Random rows of the first round, the same ones for every strategy.
     batch : int
@@ -141,7 +144,7 @@ def choose(
     size : int
         Rows to choose, at most those that are left.
     learner : Learner, optional
-        Fitted; ``random`` and ``distance`` need none.
+        Fitted; ``random``, ``distance`` and ``variance`` need none.
     seed : int
     space : (n, n_coordinates), optional
         Where distances are taken, all coordinates of one scale; the pool's inputs by default.
@@ -171,6 +174,8 @@ def choose(
         return np.random.default_rng([seed, len(known)]).permutation(left)[:size]
     if strategy == "distance":
         return left[_farthest(space[left], space[known], np.ones(len(left)), size)]
+    if strategy == "variance":
+        return most_telling(space, known, size, seed)
     if learner is None:
         raise ConfigError(f"{strategy} needs something fitted that has a spread")
     scores = np.asarray(learner.mean_and_spread(pool[left])[1], dtype=np.float64).mean(axis=1)
