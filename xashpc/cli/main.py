@@ -47,6 +47,7 @@ COMMANDS = {
     "reproduce": "reproduce:reproduce",
     "run": "campaign:run",
     "show": "results:show",
+    "sites": "sites:sites",
     "site": "site:site",
     "trace": "lineage:trace",
     "train": "train:train",
