@@ -222,3 +222,20 @@ def test_sites_shows_each_site_against_the_average(store, result, folder):
     energy, average, first, second = map(float, rows[100])
     assert average == pytest.approx((2 * first + second) / 3, abs=1e-7) and energy > 4966
     assert isinstance(failure("sites", "ffff"), NotFoundError)
+
+
+def test_nearest_by_an_index_is_nearest_by_every_spectrum(store, result, folder):
+    for number in range(8):
+        store.put_result(result(number))
+    key = store.find(filter={"runtime_s": 4.5})["key"][0]
+    every = json.loads(run("nearest", key, "-n", "3", "--format", "json").output)
+    for _ in range(2):  # built, and read again
+        command = ("nearest", key, "-n", "3", "--index", "kept", "--format", "json")
+        assert json.loads(run(*command).output) == every
+    assert key not in {row["key"] for row in every} and len(every) == 3
+    store.put_result(result(9))
+    (folder / "kept" / "Ti-K.nearest.npz").stat()
+    again = run("nearest", key, "-n", "9", "--index", "kept", "--format", "json").output
+    assert len(json.loads(again)) == 8
+    refused = failure("nearest", key, "--element", "Ti", "--label", "O6", "--index", "kept")
+    assert isinstance(refused, ConfigError) and "--index" in str(refused)

@@ -68,9 +68,11 @@ INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "spectra": (
         *((*fields, "_id") for fields in LEADS),
         ("spectrum_type", "_id"),
+        ("created_at",),
     ),
     "requests": (("campaign",),),
-    "members": (("campaign",), ("key",)),
+    "members": (("campaign", "_id"), ("key",)),
+    "tallies": (("campaign",),),
     "refusals": (("campaign",),),
     "blocks": (("campaigns",), ("ion", "seed", "first_row")),
 }
@@ -193,21 +195,8 @@ def to_frame(documents: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def outcome_pipeline(campaign: str) -> list[dict]:
-    """Aggregation over ``members``: how many of each kind and status, asked for or not."""
-    return [
-        {"$match": {"campaign": campaign}},
-        {
-            "$group": {
-                "_id": {"asked": "$asked", "kind": "$kind", "status": "$status"},
-                "n": {"$sum": 1},
-            }
-        },
-    ]
-
-
 def summarise_outcomes(groups: Iterable[Mapping[str, Any]], refused: int) -> dict[str, int]:
-    """The counts of a campaign from the groups of :func:`outcome_pipeline`."""
+    """The counts of a campaign from how many members there are of each kind."""
     counts = dict.fromkeys(COUNTS, 0)
     counts["refused"] = refused
     for group in groups:

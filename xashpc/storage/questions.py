@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -154,6 +155,21 @@ class Questions:
         """Stages of the server's plans for the arguments of :meth:`documents`."""
         filter = asked.pop("filter", None)
         return explain(self._source, self._query(filter, **asked))
+
+    def documents_of(
+        self, keys: Sequence[str], projection: Mapping[str, Any] | None = None
+    ) -> list[dict]:
+        """Documents with these content keys, in no order; keys that are not there are left out."""
+        query, source = {"_id": {"$in": list(keys)}}, self._source
+        return source.connection.call(lambda: list(source.spectra.find(query, projection)))
+
+    def documents_since(
+        self, moment: datetime, projection: Mapping[str, Any] | None = None
+    ) -> list[dict]:
+        """Documents stored at this moment or later, by their own clock, in no order."""
+        query = {"created_at": {"$gte": moment}}
+        source = self._source
+        return source.connection.call(lambda: list(source.spectra.find(query, projection)))
 
     def iter_documents(
         self, filter: Mapping[str, Any], projection: Mapping[str, Any] | None = None
