@@ -47,6 +47,7 @@ COMMANDS = {
     "reproduce": "reproduce:reproduce",
     "run": "campaign:run",
     "show": "results:show",
+    "sites": "sites:sites",
     "site": "site:site",
     "studies": "study:studies",
     "trace": "lineage:trace",

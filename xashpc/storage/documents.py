@@ -28,6 +28,7 @@ from xashpc.storage.queries import INDEXES
 from xashpc.storage.questions import Questions
 from xashpc.storage.records import SPECTRUM_TYPE, now, spectrum_document
 from xashpc.storage.schema import validate
+from xashpc.storage.search import Source
 from xashpc.storage.studies import StudyRecords
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Store(Questions):
     ) -> None:
         self._connection = Connection(Target(uri, database, dict(options or {})), retry_s=retry_s)
         self._spectra = self._connection.database["spectra"]
-        self._density = {}
+        self._source = Source(self._connection, self._spectra, {})
         self._files = FileStore(self._connection)
         self._campaigns = CampaignRecords(self._connection)
         #: Blocks of model spectra with sampled parameters.

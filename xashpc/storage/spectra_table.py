@@ -13,6 +13,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,49 @@ def open_table(path: Path | str, *, verify: bool = False) -> xr.Dataset:
         dataset = dataset.drop_vars("key").assign_coords(parameter=("parameter", names))
         ions = np.full(dataset.sizes["row"], attrs["ion"])
         return dataset.assign_coords(ion=("row", ions), key=("block", np.array(keys)))
+
+
+@dataclass(frozen=True, eq=False)
+class TableRow:
+    """One row of a table, complete or not.
+
+    Attributes
+    ----------
+    energy : (n_energy,) eV
+    spectrum : (n_energy,) per eV, or None while it is not computed
+    parameters : mapping of name to value
+    n_rows : int
+        Of the whole table.
+    """
+
+    energy: np.ndarray
+    spectrum: np.ndarray | None
+    parameters: dict[str, float]
+    n_rows: int
+
+
+def read_row(path: Path | str, row: int) -> TableRow:
+    """One row of a table, also while others fill it; nothing is written.
+
+    Raises
+    ------
+    DatasetError
+        If there is no table, it is damaged there, or it has no such row.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise DatasetError(f"there is no dataset {path.name} in the campaign's folder of results")
+    with _reading(path):
+        group = zarr.open_group(path, mode="r", use_consolidated=False)
+        n_rows = int(group["spectra"].shape[0])
+        if not 0 <= row < n_rows:
+            raise DatasetError(f"{path.name} has the rows 0 to {n_rows - 1}; found {row}")
+        values, names = group["parameters"][row], group["parameters"].attrs["names"]
+        spectrum, energy = group["spectra"][row], group["energy"][:]
+    # Chunks that nobody has written are filled with zeros.
+    computed = spectrum if np.any(spectrum) else None
+    numbers = dict(zip(names, map(float, values), strict=True)) if computed is not None else {}
+    return TableRow(np.asarray(energy), computed, numbers, n_rows)
 
 
 def is_complete(path: Path | str) -> bool:
