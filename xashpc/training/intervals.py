@@ -2,9 +2,10 @@
 
 One factor for all spreads mends the middle of the distribution of errors and not its tails
 (:mod:`calibration`): members that agree may be wrong together. Here each spread is joined with a
-floor, a share of the validation errors of its channel, and the half-width of each level is a
-quantile of the validation errors in units of that: split conformal prediction (Vovk et al. 2005;
-Lei et al., J. Am. Stat. Assoc. 113, 1094 (2018)), whatever the shape of the errors.
+floor, a share of the validation errors of its channel, and scaled so that each channel is right at
+68 %; the half-width of each level is a quantile of the validation errors in units of that: split
+conformal prediction (Vovk et al. 2005; Lei et al., J. Am. Stat. Assoc. 113, 1094 (2018)), whatever
+the shape of the errors.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _JUDGED = (0.68, 0.95)
 # 0.01 .. 0.99: those of the expected calibration error (Kuleshov et al., ICML 2018, eq. 9).
 GRID = np.round(np.linspace(0.01, 0.99, 99), 2)
 MIN_ROWS = 10
+# A channel's own scale is a quantile of its rows, and follows their noise where they are few.
+MIN_CHANNEL_ROWS, _CHANNEL_LEVEL = 200, 0.68
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +37,16 @@ class Intervals:
 
     Attributes
     ----------
-    floor : (n_channels,)
-        Joined with a spread as sqrt(spread**2 + floor**2).
+    floor, scale : (n_channels,)
+        A spread becomes scale * sqrt(spread**2 + floor**2).
     quantiles : (99,)
-        Of |error| / joined spread at the levels ``GRID``.
+        Of |error| in units of that, at the levels ``GRID``.
     rows : int
         Validation rows these numbers are of.
     """
 
     floor: NDArray[np.float64]
+    scale: NDArray[np.float64]
     quantiles: NDArray[np.float64]
     rows: int
 
@@ -77,11 +81,18 @@ class Intervals:
         tiny = max(1e-6 * float(typical.mean()), float(np.finfo(np.float32).tiny))
         found = []
         for share in _SHARES:
-            floor = np.maximum(share * typical, tiny)
-            joined = np.sqrt(spread**2 + floor**2)
-            one = cls(floor, np.quantile(errors / joined, GRID, method="higher"), len(mean))
+            one = cls._with_floor(np.maximum(share * typical, tiny), spread, errors)
             found.append((sum(one._score(errors, spread, level) for level in _JUDGED), one))
         return min(found, key=lambda pair: pair[0])[1]
+
+    @classmethod
+    def _with_floor(cls, floor: NDArray, spread: NDArray, errors: NDArray) -> Intervals:
+        units = errors / np.sqrt(spread**2 + floor**2)
+        scale = np.ones_like(floor)
+        if len(units) >= MIN_CHANNEL_ROWS:
+            scale = np.quantile(units, _CHANNEL_LEVEL, axis=0)
+            scale = np.where(scale > 0, scale, 1.0)  # a channel that is always right
+        return cls(floor, scale, np.quantile(units / scale, GRID, method="higher"), len(units))
 
     def _score(self, errors: NDArray, spread: NDArray, level: float) -> float:
         """Mean interval score (Gneiting and Raftery, J. Am. Stat. Assoc. 102, 359 (2007), eq. 43).
@@ -102,7 +113,8 @@ class Intervals:
         if not GRID[0] <= level <= GRID[-1]:
             raise ModelError(f"a level must be within {GRID[0]} .. {GRID[-1]}; found {level}")
         quantile = float(np.interp(level, GRID, self.quantiles))
-        return quantile * np.sqrt(np.asarray(spread, dtype=np.float64) ** 2 + self.floor**2)
+        joined = np.sqrt(np.asarray(spread, dtype=np.float64) ** 2 + self.floor**2)
+        return quantile * self.scale * joined
 
     def judged(self, mean: ArrayLike, spread: ArrayLike, actual: ArrayLike) -> dict[str, Any]:
         """Coverage and calibration error on rows that :meth:`fit` has not seen, and half-widths."""
@@ -120,7 +132,7 @@ class Intervals:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for a card."""
         return {
-            "floor": self.floor.tolist(), "levels": GRID.tolist(),
+            "floor": self.floor.tolist(), "scale": self.scale.tolist(), "levels": GRID.tolist(),
             "quantiles": self.quantiles.tolist(), "rows": self.rows,
         }  # fmt: skip
 
@@ -134,18 +146,18 @@ class Intervals:
             ``card-damaged``.
         """
         try:
-            floor, quantiles = (
-                np.asarray(values[name], dtype=np.float64) for name in ("floor", "quantiles")
+            floor, scale, quantiles = (
+                np.asarray(values[n], dtype=np.float64) for n in ("floor", "scale", "quantiles")
             )
             rows = int(values["rows"])
         except (KeyError, TypeError, ValueError) as error:
             raise PredictionError(
                 "card-damaged", f"the intervals of this ensemble are damaged: {error!r}"
             ) from error
-        if quantiles.shape != GRID.shape or floor.ndim != 1:
+        if quantiles.shape != GRID.shape or floor.ndim != 1 or scale.shape != floor.shape:
             raise PredictionError(
                 "card-damaged",
-                f"the intervals of this ensemble must have {GRID.size} quantiles and one floor a "
-                f"channel; found {quantiles.shape} and {floor.shape}",
+                f"the intervals of this ensemble must have {GRID.size} quantiles, and a floor and "
+                f"a scale for each channel; found {quantiles.shape}, {floor.shape}, {scale.shape}",
             )
-        return cls(floor, quantiles, rows)
+        return cls(floor, scale, quantiles, rows)

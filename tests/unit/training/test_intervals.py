@@ -45,9 +45,26 @@ def test_a_floor_is_used_where_the_spread_says_nothing_and_not_where_it_says_all
     told = random.uniform(0.1, 3, truth.shape)
     knowing = Intervals.fit(told * noise, told, truth)
     assert knowing.floor.max() < 0.01
+    assert knowing.scale == pytest.approx(1, abs=0.1)
     assert knowing.half_width(told, 0.68) == pytest.approx(told, rel=0.05)
     guessing = Intervals.fit(noise, told, truth)
     assert guessing.floor.min() > 0.4
+
+
+def test_each_channel_has_its_share_though_members_know_some_better_than_others():
+    random = np.random.default_rng(4)
+    wrong_together = np.array([0.2, 1.0, 5.0])  # how much worse than their spread says
+
+    def said():
+        spread = random.uniform(0.5, 2, (3000, 3))
+        return wrong_together * spread * random.normal(size=spread.shape), spread, 0 * spread
+
+    intervals = Intervals.fit(*said())
+    mean, spread, truth = said()
+    inside = np.abs(truth - mean) <= intervals.half_width(spread, 0.68)
+    assert inside.mean(axis=0) == pytest.approx([0.68] * 3, abs=0.03)
+    few = Intervals.fit(mean[:100], spread[:100], truth[:100])
+    assert (few.scale == 1).all(), "a hundred rows do not give a channel its own scale"
 
 
 def test_intervals_survive_a_card():
@@ -55,7 +72,7 @@ def test_intervals_survive_a_card():
     again = Intervals.from_dict(intervals.to_dict())
     spread = np.full((2, 8), 0.1)
     assert again.half_width(spread, 0.77) == pytest.approx(intervals.half_width(spread, 0.77))
-    for damage in ({"floor": None}, {"quantiles": [1.0]}, {"rows": "many"}):
+    for damage in ({"floor": None}, {"quantiles": [1.0]}, {"rows": "many"}, {"scale": [1.0]}):
         with pytest.raises(PredictionError, match="damaged|must have"):
             Intervals.from_dict({**intervals.to_dict(), **damage})
 
