@@ -97,7 +97,7 @@ class SiteRun(CampaignRun):
 
     def prepare(self, launchpad: LaunchPad, *, stage: str | None, retry_quarantined: bool) -> None:
         again = stage is not None or retry_quarantined
-        if again and local.ensure_added(launchpad, self.config):
+        if again and not local.is_added(launchpad, self.config):
             raise ConfigError(
                 f"campaign {self.campaign} is new here: run it first without "
                 "--from/--retry-quarantined"
