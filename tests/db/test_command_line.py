@@ -189,7 +189,9 @@ def test_predict_takes_a_key_and_refuses_another_element(store, result, folder):
 
     store.put_result(result(0), "c")
     key = store.find()["key"][0]
-    card = {"element": "Ti", "edge": "K", "energy_ev": [4966.0, 5000.0]}
+    card = {
+        "element": "Ti", "edge": "K", "energy_ev": [4966.0, 5000.0], "classes": ["T4", "O6"],
+    }  # fmt: skip
     own = ClassifierModel(SimpleNamespace(card=card))
     found = read_spectra([key[:10]], "Ti", 1.5, own, Settings(None, False))
     assert found.values[0].energy[0] == store.spectrum(key).energy[0] + 1.5
