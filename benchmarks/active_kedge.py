@@ -9,7 +9,7 @@ published features; GPL-3.0, read where they are), ``store`` the K spectra of on
 campaign computed. All spectra are there: what a strategy would have computed is looked up. In each
 seed other formulas are tested and another start is drawn, the same for all strategies. Prints
 Markdown: errors of each round (mean and deviation over the seeds), in how many seeds a strategy
-beats random choice, and the spectra it needs for random's last error.
+beats random choice, and the spectra it needs for random's errors.
 """
 
 from __future__ import annotations
@@ -194,15 +194,18 @@ def table(found: dict, measure: str, title: str) -> None:
     wins = [f"{(values(found, n, measure)[:, -1] < random[:, -1]).sum()}/{len(random)}"
             for n in names]  # fmt: skip
     print("| seeds better than random at the end | " + " | ".join(wins) + " |")
-    print("| for random's last error | " + " | ".join(saving(found, n, measure) for n in names)
-          + " |")
+    for number, size in enumerate(found["sizes"][1:], 1):
+        cells = [saving(found, name, measure, number) for name in names]
+        print(f"| for random's error at {size} | " + " | ".join(cells) + " |")
 
 
-def saving(found: dict, name: str, measure: str) -> str:
-    """Spectra for random's last error, and how many times fewer than random's; of mean curves."""
-    wanted = values(found, "random", measure).mean(axis=0)[-1]
+def saving(found: dict, name: str, measure: str, number: int) -> str:
+    """Spectra for random's error in a round, and how many times fewer than its; of mean curves."""
+    wanted = values(found, "random", measure).mean(axis=0)[number]
     needed = rows_for(wanted, found["sizes"], values(found, name, measure).mean(axis=0))
-    return "not reached" if needed is None else f"{needed:.0f} ({found['sizes'][-1] / needed:.2f}x)"
+    if needed is None:
+        return "not reached"
+    return f"{needed:.0f} ({found['sizes'][number] / needed:.2f}x)"
 
 
 def of_whole(found: dict, measure: str) -> float:
