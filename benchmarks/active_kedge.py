@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from xashpc.features.held_out import hold_out, twin_groups
 from xashpc.features.wacsf import Wacsf
 from xashpc.flows.active_pool import features_of, formula_of
-from xashpc.processing.grids import choose_grid, covering
+from xashpc.processing.grids import covering
 from xashpc.reproduction.rankine import read_cu, read_v
+from xashpc.spectrum import EnergyGrid
 from xashpc.storage import Store
 from xashpc.training.active import STRATEGIES, ActiveOptions, learn, rows_for
 from xashpc.training.forward import forward_model
@@ -64,6 +65,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--launchpad", type=Path, default=Path("my_launchpad.yaml"))
     parser.add_argument("--campaign", help="id of the campaign whose spectra are the pool")
+    parser.add_argument(
+        "--grid", type=float, nargs=3, default=(4964.0, 0.5, 121),
+        metavar=("START_EV", "STEP_EV", "POINTS"), help="of a campaign's spectra",
+    )  # fmt: skip
     parser.add_argument("--test", type=int, default=500)
     parser.add_argument("--start", type=int, default=60)
     parser.add_argument("--batch", type=int)
@@ -97,10 +102,12 @@ def read(arguments: argparse.Namespace) -> Sites:
     if arguments.source == "v":
         sites = read_v(arguments.data)
         return sites.x, sites.y, twin_groups(sites.x)
-    return read_campaign(arguments.launchpad, arguments.campaign)
+    start, step, points = arguments.grid
+    grid = EnergyGrid(start, step, int(points))
+    return read_campaign(arguments.launchpad, arguments.campaign, grid)
 
 
-def read_campaign(launchpad: Path, campaign: str) -> Sites:
+def read_campaign(launchpad: Path, campaign: str, grid: EnergyGrid) -> Sites:
     """What a campaign computed, on one grid; what does not hold it is left out and counted."""
     with Store.from_launchpad_file(launchpad) as store:
         calculations = store.requests(campaign)
@@ -108,7 +115,6 @@ def read_campaign(launchpad: Path, campaign: str) -> Sites:
         good = [c for c in calculations if status.get(c.key) in ("ok", "repaired")]
         spectra = [store.spectrum(calculation.key) for calculation in good]
     ends = np.array([[s.energy[0], s.energy[-1]] for s in spectra])
-    grid = choose_grid(ends[:, 0], ends[:, 1])
     kept = np.flatnonzero(covering(ends[:, 0], ends[:, 1], grid))
     y = np.array([spectra[row].on(grid).intensity for row in kept])
     kept, y = kept[(y > 0).all(axis=1)], y[(y > 0).all(axis=1)]
