@@ -9,7 +9,7 @@ published features; GPL-3.0, read where they are), ``store`` the K spectra of on
 campaign computed. All spectra are there: what a strategy would have computed is looked up. In each
 seed other formulas are tested and another start is drawn, the same for all strategies. Prints
 Markdown: errors of each round (mean and deviation over the seeds), in how many seeds a strategy
-beats random choice, and the spectra it needs for random's last error.
+beats random choice, and the spectra it needs for random's errors.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from xashpc.features.held_out import hold_out, twin_groups
 from xashpc.features.wacsf import Wacsf
 from xashpc.flows.active_pool import features_of, formula_of
-from xashpc.processing.grids import choose_grid, covering
+from xashpc.processing.grids import covering
 from xashpc.reproduction.rankine import read_cu, read_v
+from xashpc.spectrum import EnergyGrid
 from xashpc.storage import Store
 from xashpc.training.active import STRATEGIES, ActiveOptions, learn, rows_for
 from xashpc.training.forward import forward_model
@@ -64,6 +65,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--launchpad", type=Path, default=Path("my_launchpad.yaml"))
     parser.add_argument("--campaign", help="id of the campaign whose spectra are the pool")
+    parser.add_argument(
+        "--grid", type=float, nargs=3, default=(4964.0, 0.5, 121),
+        metavar=("START_EV", "STEP_EV", "POINTS"), help="of a campaign's spectra",
+    )  # fmt: skip
     parser.add_argument("--test", type=int, default=500)
     parser.add_argument("--start", type=int, default=60)
     parser.add_argument("--batch", type=int)
@@ -97,10 +102,12 @@ def read(arguments: argparse.Namespace) -> Sites:
     if arguments.source == "v":
         sites = read_v(arguments.data)
         return sites.x, sites.y, twin_groups(sites.x)
-    return read_campaign(arguments.launchpad, arguments.campaign)
+    start, step, points = arguments.grid
+    grid = EnergyGrid(start, step, int(points))
+    return read_campaign(arguments.launchpad, arguments.campaign, grid)
 
 
-def read_campaign(launchpad: Path, campaign: str) -> Sites:
+def read_campaign(launchpad: Path, campaign: str, grid: EnergyGrid) -> Sites:
     """What a campaign computed, on one grid; what does not hold it is left out and counted."""
     with Store.from_launchpad_file(launchpad) as store:
         calculations = store.requests(campaign)
@@ -108,7 +115,6 @@ def read_campaign(launchpad: Path, campaign: str) -> Sites:
         good = [c for c in calculations if status.get(c.key) in ("ok", "repaired")]
         spectra = [store.spectrum(calculation.key) for calculation in good]
     ends = np.array([[s.energy[0], s.energy[-1]] for s in spectra])
-    grid = choose_grid(ends[:, 0], ends[:, 1])
     kept = np.flatnonzero(covering(ends[:, 0], ends[:, 1], grid))
     y = np.array([spectra[row].on(grid).intensity for row in kept])
     kept, y = kept[(y > 0).all(axis=1)], y[(y > 0).all(axis=1)]
@@ -194,15 +200,18 @@ def table(found: dict, measure: str, title: str) -> None:
     wins = [f"{(values(found, n, measure)[:, -1] < random[:, -1]).sum()}/{len(random)}"
             for n in names]  # fmt: skip
     print("| seeds better than random at the end | " + " | ".join(wins) + " |")
-    print("| for random's last error | " + " | ".join(saving(found, n, measure) for n in names)
-          + " |")
+    for number, size in enumerate(found["sizes"][1:], 1):
+        cells = [saving(found, name, measure, number) for name in names]
+        print(f"| for random's error at {size} | " + " | ".join(cells) + " |")
 
 
-def saving(found: dict, name: str, measure: str) -> str:
-    """Spectra for random's last error, and how many times fewer than random's; of mean curves."""
-    wanted = values(found, "random", measure).mean(axis=0)[-1]
+def saving(found: dict, name: str, measure: str, number: int) -> str:
+    """Spectra for random's error in a round, and how many times fewer than its; of mean curves."""
+    wanted = values(found, "random", measure).mean(axis=0)[number]
     needed = rows_for(wanted, found["sizes"], values(found, name, measure).mean(axis=0))
-    return "not reached" if needed is None else f"{needed:.0f} ({found['sizes'][-1] / needed:.2f}x)"
+    if needed is None:
+        return "not reached"
+    return f"{needed:.0f} ({found['sizes'][number] / needed:.2f}x)"
 
 
 def of_whole(found: dict, measure: str) -> float:
