@@ -78,6 +78,9 @@ def main() -> None:
             for n, s in enumerate(np.round(seconds, 3).tolist())
         ]
         plan_calculations(store, launchpad, calculations, chunk=10)
+        # What follows the chunks runs on one core whatever does them, and is not packed.
+        for firework in launchpad.fireworks.find({"name": {"$regex": "process$"}}, {"fw_id": 1}):
+            launchpad.defuse_fw(firework["fw_id"])
         shell(
             folder, "xashpc", "site", "init", "here", "--scheduler", "slurm", "--partition", "test",
             "--packing", "farm", "--nodes", str(options.nodes), "--cores", str(options.cores),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
+from fireworks import LaunchPad
 from pymatgen.core import Lattice, Structure
 from ruamel.yaml import YAML
 
 from xashpc.cli.main import cli
 from xashpc.errors import ConfigError, FilterError, NotFoundError, SourceError
 from xashpc.flows import local
+from xashpc.flows.config import CampaignConfig
+from xashpc.flows.workflow import expanded_workflow
 from xashpc.storage import Store, server
 
 pytestmark = pytest.mark.database
@@ -255,3 +259,26 @@ def test_stages_of_a_campaign_that_never_ran_are_refused_and_nothing_is_added(
     assert ("is new here" if workflow == "kedge_lce" else "no --from stages") in str(error)
     pad = local.open_launchpad(folder / "my_launchpad.yaml")
     assert pad.fireworks.count_documents({}) == 0
+
+
+def test_how_far_a_campaign_is(store, folder, result):
+    config = CampaignConfig.from_dict(
+        {"name": "far", "engine": "feff", "profile": "fast", "absorbers": ["Ti"],
+         "structures": [{"kind": "files", "paths": ["none"]}]}
+    )  # fmt: skip
+    store.put_campaign(
+        {"_id": config.campaign_id, "name": "far", "config": config.to_dict(), "stage": "running",
+         "results": "none", "versions": {}, "created_at": datetime.now(UTC)}
+    )  # fmt: skip
+    results = [result(number) for number in range(3)]
+    store.put_requests(config.campaign_id, [one.calculation for one in results])
+    store.put_result(results[0], config.campaign_id)
+    launchpad = LaunchPad.from_file(str(folder / "my_launchpad.yaml"))
+    launchpad.reset("", require_password=False)
+    launchpad.add_wf(expanded_workflow(config, [[one.calculation.key] for one in results]))
+    lines = run("campaigns", config.campaign_id).output.splitlines()
+    assert lines[0].split() == ["stage", "running"]
+    assert "asked 3" in lines[1] and "ok 1" in lines[1] and "remaining 2" in lines[1]
+    assert "READY 3" in lines[2] and "WAITING" in lines[2]
+    assert config.campaign_id in run("campaigns").output
+    assert isinstance(failure("campaigns", "nothing"), NotFoundError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from xashpc.cli.active import ActiveRun
 from xashpc.cli.campaign_run import CampaignRun
-from xashpc.cli.database import ensure_database, open_store
+from xashpc.cli.database import ensure_database, find_launchpad, open_store
 from xashpc.cli.ledge import LedgeRun
 from xashpc.cli.settings import Settings
 from xashpc.cli.study import StudyRun
@@ -24,6 +25,7 @@ from xashpc.flows.config import CampaignConfig
 from xashpc.flows.kinds import Config, read_campaign
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.flows.study_config import StudyConfig
+from xashpc.flows.watch import WorkflowWatch
 from xashpc.storage import Store
 
 # Counting reads every site of the campaign: no more than this share of the time goes into it.
@@ -215,12 +217,25 @@ def run(
 
 
 @click.command()
+@click.argument("campaign", required=False)
 @click.pass_obj
-def campaigns(settings: Settings) -> None:
-    """List the campaigns of the store."""
+def campaigns(settings: Settings, campaign: str | None) -> None:
+    """List the campaigns of the store, or say how far CAMPAIGN (its id) is."""
     with open_store(settings) as store:
-        frame = store.campaigns()
-        click.echo("no campaigns" if frame.empty else frame.to_string(index=False))
+        if campaign is None:
+            frame = store.campaigns()
+            click.echo("no campaigns" if frame.empty else frame.to_string(index=False))
+            return
+        stage, counts = store.campaign(campaign)["stage"], store.count_outcomes(campaign)
+    states = WorkflowWatch(local.open_launchpad(find_launchpad(settings))).states(campaign)
+    click.echo(f"stage         {stage}")
+    if any(counts.values()):  # a campaign of model spectra asks for blocks instead
+        click.echo(f"calculations  {_listed(counts)}")
+    click.echo(f"Fireworks     {_listed(states) or 'none'}")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counts.items())
 
 
 @click.command()

@@ -120,6 +120,7 @@ def _check_qadapter(folder: Path, data: dict, findings: list[Finding]) -> str | 
     keys = {found for line in text.splitlines() for found in _LINE_KEY.findall(line)}
     findings += _unknown_keys(data, keys | {"logdir"}, QADAPTER)
     findings += _half_filled_lines(text, data)
+    findings += _dropped_values(data)
     findings += _check_values(q_type, data)
     script = _render(folder, template, data, findings)
     if script is not None:
@@ -174,6 +175,21 @@ def _half_filled_lines(template: str, data: Mapping) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _dropped_values(data: Mapping) -> list[Finding]:
+    """Values with ``$$``, a shell's own number: FireWorks takes their lines for unfilled ones."""
+    return [
+        Finding(
+            "error",
+            QADAPTER,
+            f"{key} has '$$': FireWorks leaves the line {line.strip()!r} out of the job without a "
+            "word. Write $BASHPID, or put the line into a script",
+        )
+        for key, value in data.items()
+        for line in str(value).splitlines()
+        if "$$" in line
+    ]
 
 
 def _check_values(q_type: str, data: Mapping) -> list[Finding]:

@@ -157,6 +157,7 @@ def test_a_line_lost_for_one_of_its_keys_is_found(tmp_path):
         ("walltime", "4h", "takes minutes"),
         ("mem_per_cpu", "2 gigabytes", "2G"),
         ("rocket_launch", None, "nothing"),
+        ("pre_rocket", "module load a\nexport SCRATCH=/tmp/$$; cd x", "'export SCRATCH=/tmp/$$;"),
         ("rocket_launch", "xashcp worker", "not found"),
         ("_fw_q_type", "LSF", "SLURM or PBS"),
         ("_fw_template_file", None, "no _fw_template_file"),
