@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from xashpc.training.saved import SavedClassifier
 
 # The card of a study's ensemble; xashpc.training.study_networks writes it.
-ENSEMBLE_FILE = "ensemble.json"
+ENSEMBLE_FILE, ENSEMBLE_VERSION = "ensemble.json", 1
 UNKNOWN = "the model does not say what it was trained on"
 
 Reasons = list[tuple[str, ...]]

@@ -20,10 +20,9 @@ from xashpc.training.loop import predict
 from xashpc.training.metrics import scores_of
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.network_run import open_rows
-from xashpc.training.prediction import ENSEMBLE_FILE
+from xashpc.training.prediction import ENSEMBLE_FILE, ENSEMBLE_VERSION
 from xashpc.training.scaled import EVALUATION_ROWS
 
-ENSEMBLE_VERSION = 1
 # Held-out rows that calibrate, and that judge, at most: 20,000 spectra of 501 channels are 40 MB a
 # network, and a quantile of ten million values does not move any more.
 CALIBRATION_ROWS = 20_000
