@@ -166,7 +166,7 @@ def _final(network: keras.Model, options: TrainingOptions, found: Moments) -> ke
     outputs = keras.layers.Rescaling(
         found.target_std, found.target_mean.tolist(), dtype="float32", name="unscaled"
     )(network.outputs[0])
-    return keras.Model(network.inputs, outputs, name=network.name)
+    return keras.Model(network.inputs[0], outputs, name=network.name)
 
 
 def _card(
