@@ -155,7 +155,7 @@ def draw(found: dict, path: Path) -> None:
     # Okabe and Ito's colours and different markers: told apart without colour vision.
     styles = {
         "random": ("#000000", "o"), "disagreement": ("#D55E00", "s"),
-        "distance": ("#56B4E9", "^"), "mixed": ("#009E73", "D"),
+        "distance": ("#56B4E9", "^"), "mixed": ("#009E73", "D"), "variance": ("#CC79A7", "v"),
     }  # fmt: skip
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
     for panel, (measure, title) in zip(axes, MEASURES.items(), strict=True):

@@ -25,7 +25,6 @@ from tqdm import tqdm
 from xashpc.calculation import Calculation, Outcome, Repair, Result
 from xashpc.spectrum import Spectrum
 from xashpc.storage import Store, server
-from xashpc.storage.pages import Pages
 from xashpc.storage.records import now, spectrum_document
 from xashpc.web.app import create_app
 from xashpc.web.guard import Guard
@@ -84,7 +83,6 @@ def documents(number: int) -> Iterator[tuple[dict, dict]]:
 def fill(store: Store, number: int) -> None:
     """Bulk inserts beside the store's own way, which would write raw files one by one."""
     store.prepare()
-    Pages(store).prepare()
     for i in range(N_CAMPAIGNS):
         store.put_campaign({"_id": f"synthetic-{i}", "name": f"Synthetic {i}", "config": {},
                             "stage": "running", "created_at": now()})  # fmt: skip

@@ -8,13 +8,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pymatgen.core import Structure
 
 from xashpc.errors import ConfigError, InputError
 from xashpc.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure
 
 # Coordinates enter the key rounded to this many decimals (Angstrom and fractional): far below
 # what moves a spectrum, far above what writing a CIF and reading it again changes.
@@ -155,6 +157,8 @@ class Calculation:
         """Inverse of :meth:`to_dict`; the key is the same."""
         fields = dict(data)
         if fields.get("structure") is not None:
+            from pymatgen.core import Structure  # loads long, and not every engine has structures
+
             fields["structure"] = Structure.from_dict(fields["structure"])
         return cls(**fields)
 

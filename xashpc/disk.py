@@ -1,9 +1,12 @@
-"""Files written whole or not at all, and YAML read with errors that name the file."""
+"""Files written whole or not at all, folders used by one process, YAML with errors that name it."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +65,26 @@ def read_yaml(path: Path, *, what: str = "", comments: bool = False) -> Any:
         raise ConfigError(f"cannot read {named}: {error.strerror}") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
+
+
+@contextmanager
+def sole_user(directory: Path) -> Iterator[None]:
+    """Keep other processes that ask in this way out of a folder; whoever dies lets go of it.
+
+    Raises
+    ------
+    ConfigError
+        If another process has the folder.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"another process is at work in {directory}. Wait for it, stop it, or give "
+                "another folder"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield

@@ -13,35 +13,24 @@ from typing import Any
 from fireworks import FiretaskBase, FWAction, LaunchPad, explicit_serialize
 
 from xashpc.cluster.walltime import JobClock
-from xashpc.flows.active_config import ActiveConfig
 from xashpc.flows.chunks import check_walltime, run_chunk
-from xashpc.flows.config import CampaignConfig
-from xashpc.flows.ledge_blocks import run_blocks
-from xashpc.flows.ledge_config import LedgeConfig
-from xashpc.flows.ledge_stages import finish_ledge, open_ledge, plan_ledge
-from xashpc.flows.ledge_workflow import expanded_ledge
+from xashpc.flows.config import CampaignConfig, open_campaign
 from xashpc.flows.requeue import requeue
-from xashpc.flows.stages import (
-    import_stage,
-    open_campaign,
-    plan_stage,
-    process_stage,
-    report_stage,
-    train_stage,
-)
-from xashpc.flows.study import collect_study, open_study, plan_study, run_member
-from xashpc.flows.study_config import StudyConfig
-from xashpc.flows.study_workflow import expanded_study
-from xashpc.flows.training import job_from_dict, run_training, written_since
 from xashpc.flows.workflow import expanded_workflow
 from xashpc.recovery.signals import Terminated, terminate_as_exception
 from xashpc.storage import Store
+
+# What only some tasks need is imported by these: most workers run chunks alone, and planning and
+# processing load for seconds of CPU time in each of them.
 
 RESULTS_VARIABLE = "XASHPC_RESULTS"
 
 
 class _CampaignTask(FiretaskBase):
     """What every task shares: the store beside the launchpad, and the results folder."""
+
+    #: Whether the task itself says which calculation needs more than a job's walltime.
+    judges_each = False
 
     def _store(self) -> Store:
         pad: LaunchPad = self.launchpad
@@ -87,10 +76,10 @@ class _CampaignTask(FiretaskBase):
             with terminate_as_exception(clock.cut_s):
                 yield checkpoints
         except (Terminated, KeyboardInterrupt, SystemExit) as stop:
-            # A chunk judges each calculation, and so is never at fault as a whole.
-            went_on = any(written_since(path, begun) for path in checkpoints)
-            judged = isinstance(self, ChunkTask) or went_on
-            if isinstance(stop, Terminated) and not judged:
+            # Who judges each calculation is never at fault as a whole; nor is a training that
+            # got on: it needs more than one job.
+            went_on = any(path.exists() and path.stat().st_mtime >= begun for path in checkpoints)
+            if isinstance(stop, Terminated) and not (self.judges_each or went_on):
                 check_walltime(stop, time.monotonic() - started, clock, type(self).__name__)
             requeue(self.launchpad, self.fw_id)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -105,6 +94,8 @@ class PlanTask(_CampaignTask):
     required_params = ["campaign"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import plan_stage
+
         config = CampaignConfig.from_dict(self["campaign"])
         results = self._results({**fw_spec, "campaign_id": config.campaign_id})
         with self._requeued_when_stopped(), self._store() as store:
@@ -116,6 +107,7 @@ class PlanTask(_CampaignTask):
 class ChunkTask(_CampaignTask):
     """Run the calculations with the content keys ``keys``."""
 
+    judges_each = True
     required_params = ["keys"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
@@ -130,6 +122,8 @@ class ImportTask(_CampaignTask):
     """Bring existing spectra into the campaign."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import import_stage
+
         return self._run_stage(fw_spec, import_stage)
 
 
@@ -138,6 +132,8 @@ class ProcessTask(_CampaignTask):
     """Make the zarr datasets."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import process_stage
+
         return self._run_stage(fw_spec, process_stage)
 
 
@@ -146,6 +142,8 @@ class TrainTask(_CampaignTask):
     """Evaluate and train the classifiers."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import train_stage
+
         return self._run_stage(fw_spec, train_stage)
 
 
@@ -154,6 +152,8 @@ class ReportTask(_CampaignTask):
     """Write the HTML report."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.stages import report_stage
+
         return self._run_stage(fw_spec, report_stage)
 
 
@@ -164,6 +164,10 @@ class PlanLedgeTask(_CampaignTask):
     required_params = ["campaign"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.ledge_config import LedgeConfig
+        from xashpc.flows.ledge_stages import plan_ledge
+        from xashpc.flows.ledge_workflow import expanded_ledge
+
         config = LedgeConfig.from_dict(self["campaign"])
         results = self._results({**fw_spec, "campaign_id": config.campaign_id})
         with self._requeued_when_stopped(), self._store() as store:
@@ -178,6 +182,9 @@ class LedgeChunkTask(_CampaignTask):
     required_params = ["ion", "starts"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.ledge_blocks import run_blocks
+        from xashpc.flows.ledge_stages import open_ledge
+
         with self._requeued_when_stopped(), self._store() as store:
             config = open_ledge(store, fw_spec["campaign_id"])
             results = self._results(fw_spec)
@@ -190,6 +197,8 @@ class LedgeFinishTask(_CampaignTask):
     """Check the datasets of model spectra against the database and close the campaign."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.ledge_stages import finish_ledge, open_ledge
+
         with self._requeued_when_stopped(), self._store() as store:
             config = open_ledge(store, fw_spec["campaign_id"])
             summary = finish_ledge(store, config, self._results(fw_spec))
@@ -203,6 +212,8 @@ class TrainNetworkTask(_CampaignTask):
     required_params = ["training"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.training import job_from_dict, run_training
+
         job = job_from_dict(self["training"], self._results({**fw_spec, "campaign_id": ""}))
         with self._requeued_when_stopped() as checkpoints:
             checkpoints.append(job.checkpoint)
@@ -211,19 +222,24 @@ class TrainNetworkTask(_CampaignTask):
 
 @explicit_serialize
 class PlanActiveTask(_CampaignTask):
-    """Plan an active-learning campaign and its first round. Argument ``campaign``: ActiveConfig."""
+    """Plan an active-learning campaign and its first round. Argument ``campaign``: its kinds are
+    in :mod:`xashpc.flows.active_kinds`.
+    """
 
     required_params = ["campaign"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
         from xashpc.flows.active import plan_active
+        from xashpc.flows.active_kinds import active_config
         from xashpc.flows.active_workflow import round_workflow
 
-        config = ActiveConfig.from_dict(self["campaign"])
+        config = active_config(self["campaign"])
         results = self._results({**fw_spec, "campaign_id": config.campaign_id})
         with self._requeued_when_stopped(), self._store() as store:
             summary = plan_active(store, config, results)
-        return FWAction(stored_data=summary, additions=[round_workflow(config, 0)])
+        return FWAction(
+            stored_data=summary, additions=[round_workflow(config, 0, summary["starts"])]
+        )
 
 
 @explicit_serialize
@@ -237,8 +253,11 @@ class ActiveChunkTask(_CampaignTask):
 
         with self._requeued_when_stopped(), self._store() as store:
             config, results = open_active(store, fw_spec["campaign_id"]), self._results(fw_spec)
-            outcome = run_active_chunk(store, config, self["number"], self["start"], results)
-        return FWAction(stored_data={"outcome": outcome})
+            self.judges_each = config.judges_each
+            counts = run_active_chunk(
+                store, config, self["number"], self["start"], results, Path.cwd()
+            )
+        return FWAction(stored_data=counts)
 
 
 @explicit_serialize
@@ -254,7 +273,11 @@ class ActiveRoundTask(_CampaignTask):
         with self._requeued_when_stopped(), self._store() as store:
             config = open_active(store, fw_spec["campaign_id"])
             summary = end_round(store, config, self["number"], self._results(fw_spec))
-        following = [round_workflow(config, self["number"] + 1)] if summary["more"] else []
+        following = (
+            [round_workflow(config, self["number"] + 1, summary["starts"])]
+            if summary["more"]
+            else []
+        )
         return FWAction(stored_data=summary, additions=following)
 
 
@@ -265,6 +288,10 @@ class PlanStudyTask(_CampaignTask):
     required_params = ["campaign"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.study import plan_study
+        from xashpc.flows.study_config import StudyConfig
+        from xashpc.flows.study_workflow import expanded_study
+
         config = StudyConfig.from_dict(self["campaign"])
         results = self._results({**fw_spec, "campaign_id": config.campaign_id})
         with self._requeued_when_stopped(), self._store() as store:
@@ -279,6 +306,8 @@ class StudyMemberTask(_CampaignTask):
     required_params = ["number"]
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.study import open_study, run_member
+
         with self._requeued_when_stopped() as checkpoints, self._store() as store:
             config, results = open_study(store, fw_spec["campaign_id"]), self._results(fw_spec)
             checkpoints.append(config.job(config.members()[self["number"]], results).checkpoint)
@@ -291,6 +320,8 @@ class StudyCollectTask(_CampaignTask):
     """Put what the members of a study came to into the store, a table and a figure."""
 
     def run_task(self, fw_spec: dict[str, Any]) -> FWAction:
+        from xashpc.flows.study import collect_study, open_study
+
         with self._requeued_when_stopped(), self._store() as store:
             config = open_study(store, fw_spec["campaign_id"])
             summary = collect_study(store, config, self._results(fw_spec))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
 
 from xashpc.errors import SpectrumError
 
@@ -120,6 +119,8 @@ class Spectrum:
                 f"the grid {grid.start:.3f}..{grid.stop:.3f} eV reaches outside the spectrum "
                 f"{self.energy[0]:.3f}..{self.energy[-1]:.3f} eV; nothing is extrapolated"
             )
+        from scipy.interpolate import CubicSpline  # loads for half a second; workers need none
+
         intensity = CubicSpline(self.energy, self.intensity)(grid.energy)
         return Spectrum(grid.energy, intensity, self.unit)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -15,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
+from xashpc.cli.main import cli
 from xashpc.flows.kinds import workflow_of
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.storage import Store, server
@@ -84,6 +87,30 @@ class Folder:
             time.sleep(0.1)
         return pytest.fail(f"waited for {least} blocks")
 
+    def doctor(self, *options: str, status: int | None = 0) -> str:
+        """What ``xashpc doctor`` says; nothing runs any more and nothing needs time to settle."""
+        with contextlib.chdir(self.path):  # no process of its own: no seconds for imports
+            done = CliRunner().invoke(cli, ["doctor", "--settled", "0", *options])
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        assert status is None or done.exit_code == status, done.output
+        return done.output
+
+    def assert_clean(self) -> None:
+        """Nothing is lost, stuck or doubled, once the doctor has mended what a kill left behind."""
+        self.doctor("--fix", status=None)
+        assert self.doctor().startswith("clean")
+
+    def processes(self) -> list[str]:
+        """Commands of the processes that stand in this folder, but for the database's."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and str(self.path) in os.readlink(entry / "cwd"):
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:  # it ended meanwhile, or is not ours
+                continue
+        return [command for command in found if "embedded" not in command]
+
     def assert_complete(self) -> None:
         expected = len(self.config.ions) * len(self.config.block_starts())
         assert len(self.blocks()) == expected
@@ -126,6 +153,68 @@ def test_everything_killed_at_once_is_resumed_and_nothing_is_computed_twice(fold
     assert "5000 of Ni2+, Co2+" in output
     folder.assert_complete()
     assert folder.blocks() == after
+
+
+def test_ctrl_c_loses_nothing_and_the_same_command_resumes(folder):
+    run = folder.xashpc("run", "--workers", "2", "campaign.yaml")
+    folder.wait_for_blocks(3)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the command and its workers
+    output = folder.finish(run, status=130)
+    assert "nothing is lost" in output and "resume" in output
+    assert not folder.processes(), "a worker outlived Ctrl-C"
+    before = folder.blocks()
+    assert 3 <= len(before) < 26, "stopped too late to show anything"
+    output = folder.finish(folder.xashpc("run", "--workers", "2", "campaign.yaml"))
+    assert "resumed" in output
+    folder.assert_complete()
+    after = folder.blocks()
+    assert {key: after[key] for key in before} == before  # none computed twice
+    folder.assert_clean()
+
+
+def test_a_killed_database_comes_back_with_all_that_it_acknowledged(folder):
+    data = folder.path / "xashpc-data"
+    run = folder.xashpc("run", "--workers", "2", "campaign.yaml")
+    before = folder.wait_for_blocks(3)
+    info = server.status(data)
+    os.kill(info.pid, signal.SIGKILL)
+    end = time.monotonic() + 30
+    while server.status(data).running:
+        assert time.monotonic() < end, "the database did not end"
+        time.sleep(0.05)
+    folder.finish(folder.xashpc("db", "start", "--port", str(info.port)))
+    run.communicate(timeout=DEADLINE_S)
+    # Whatever the first command made of it, this one finishes.
+    folder.finish(folder.xashpc("run", "--workers", "2", "campaign.yaml"))
+    folder.assert_complete()
+    after = folder.blocks()
+    assert {key: after[key] for key in before} == before
+    folder.assert_clean()
+
+
+def test_the_doctor_finds_what_was_damaged_and_the_same_command_mends_it(folder):
+    folder.finish(folder.xashpc("run", "--workers", "2", "campaign.yaml"))
+    folder.assert_clean()
+    before = folder.blocks()
+    with folder.store() as store:
+        blocks = store._connection.database["blocks"]
+        numbers, request = (found["_id"] for found in blocks.find({"ion": "Ni2+"}).limit(2))
+        blocks.update_one({"_id": numbers}, {"$inc": {"spectra_crc32": 1}})
+        blocks.update_one({"_id": request}, {"$set": {"request.seed": 7}})
+    chunk = folder.results / "Co2+.zarr" / "spectra" / "c" / "3" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    found = folder.doctor(status=1)
+    assert f"block {numbers[:12]} of Ni2+: its checksum is not its spectra's" in found
+    assert f"block {request[:12]}: its request does not give its content key" in found
+    assert "dataset-broken" in found and "Co2+.zarr" in found and "3 problems" in found
+    assert folder.blocks() == before, "the doctor alone changes nothing"
+    folder.doctor("--fix")
+    folder.finish(folder.xashpc("run", "--workers", "1", "campaign.yaml"))
+    folder.assert_complete()
+    assert folder.doctor().startswith("clean")
+    after = folder.blocks()
+    # The cut chunk was restored from the database, the altered blocks computed again.
+    assert {key for key in before if after[key] != before[key]} == {numbers, request}
 
 
 def test_plain_fireworks_commands_do_the_same(folder):

@@ -136,3 +136,48 @@ def test_an_unknown_campaign_or_field_is_refused(store):
         store.update_campaign("first", colour="red")
     assert store.campaign("first")["stage"] == "planning"
     assert store.campaigns()["stage"].tolist() == ["planning"]
+
+
+def test_kept_counts_are_used_and_go_with_every_change(store, calculation, result):
+    """Members are read again only where something was written."""
+    store.put_requests("first", [calculation(number) for number in range(30)])
+    assert store.count_outcomes("first")["remaining"] == 30
+    members, read = store._campaigns._tallies._members, []
+
+    class Counting:
+        def find(self, query, shown):
+            read.append(query)
+            return members.find(query, shown)
+
+    store._campaigns._tallies._members = Counting()
+    assert store.count_outcomes("first")["remaining"] == 30 and not read
+    store.put_result(result(3), "first")
+    assert store.count_outcomes("first")["ok"] == 1
+    assert len(read) == 1 and "_id" in read[0]
+    store.put_refusals("first", [REFUSAL])
+    assert store.count_outcomes("first")["refused"] == 1
+
+
+def test_counts_of_members_that_an_older_version_wrote_are_complete(store, calculation, result):
+    store.put_requests("first", [calculation(number) for number in range(10)])
+    store.put_result(result(1), "first")
+    store._connection.database["tallies"].delete_many({})
+    store.put_result(result(2, "repaired"), "first")
+    found = store.count_outcomes("first")
+    assert (found["asked"], found["ok"], found["repaired"], found["remaining"]) == (10, 1, 1, 8)
+
+
+def test_a_change_while_counting_is_not_lost(store, calculation, result, monkeypatch):
+    store.put_requests("first", [calculation(number) for number in range(5)])
+    tallies = store._campaigns._tallies
+    count = tallies._count
+
+    def slowly(campaign, parts):
+        found = count(campaign, parts)
+        monkeypatch.setattr(tallies, "_count", count)
+        store.put_result(result(0), "first")  # another worker, between counting and keeping
+        return found
+
+    monkeypatch.setattr(tallies, "_count", slowly)
+    assert store.count_outcomes("first")["remaining"] == 5
+    assert store.count_outcomes("first")["ok"] == 1

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
+from pymatgen.core import Lattice, Structure
 from ruamel.yaml import YAML
 
 from xashpc.cli.main import cli
@@ -197,3 +198,44 @@ def test_predict_takes_a_key_and_refuses_another_element(store, result, folder):
         with pytest.raises(PredictionError) as caught:
             read_spectra([key], None, 0.0, other, Settings(None, False))
         assert caught.value.code == code
+
+
+def test_sites_shows_each_site_against_the_average(store, result, folder):
+    cell = Structure(
+        Lattice.tetragonal(3.79, 9.51), ["Ti", "Ti", "Ti", "O"],
+        [[0, 0, 0], [0.5, 0.5, 0.5], [0, 0.5, 0.25], [0, 0, 0.2]],
+    )  # fmt: skip
+    for number, site, multiplicity in ((0, 0, 2), (4, 2, 1)):
+        provenance = {"source_id": "two.cif", "name": "two\x1b[31m", "multiplicity": multiplicity}
+        store.put_result(
+            result(number, structure=cell, site=site, settings={}, provenance=provenance)
+        )
+    store.put_result(result(9))  # of another structure
+    key = store.find(filter={"site": 2})["key"][0]
+    shown = run("sites", key[:10], "--plot", "sites.png").output
+    assert "100 % of the absorbing atoms" in shown and "\x1b" not in shown
+    assert (folder / "sites.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(run("sites", key, "--format", "json").output)
+    assert [site["multiplicity"] for site in found["sites"]] == [2, 1]
+    assert found["sites"][0]["pearson"] > found["sites"][1]["pearson"]
+    rows = [line.split() for line in run("sites", key, "--data").output.splitlines()[1:]]
+    energy, average, first, second = map(float, rows[100])
+    assert average == pytest.approx((2 * first + second) / 3, abs=1e-7) and energy > 4966
+    assert isinstance(failure("sites", "ffff"), NotFoundError)
+
+
+def test_nearest_by_an_index_is_nearest_by_every_spectrum(store, result, folder):
+    for number in range(8):
+        store.put_result(result(number))
+    key = store.find(filter={"runtime_s": 4.5})["key"][0]
+    every = json.loads(run("nearest", key, "-n", "3", "--format", "json").output)
+    for _ in range(2):  # built, and read again
+        command = ("nearest", key, "-n", "3", "--index", "kept", "--format", "json")
+        assert json.loads(run(*command).output) == every
+    assert key not in {row["key"] for row in every} and len(every) == 3
+    store.put_result(result(9))
+    (folder / "kept" / "Ti-K.nearest.npz").stat()
+    again = run("nearest", key, "-n", "9", "--index", "kept", "--format", "json").output
+    assert len(json.loads(again)) == 8
+    refused = failure("nearest", key, "--element", "Ti", "--label", "O6", "--index", "kept")
+    assert isinstance(refused, ConfigError) and "--index" in str(refused)

@@ -12,7 +12,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from xashpc.errors import ConfigError, InputError, StoreError
+from xashpc.errors import ConfigError, DatasetError, InputError, StoreError
 from xashpc.flows.ledge_blocks import block_key, block_request, run_blocks, solver_of
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.storage import Store, server
@@ -113,6 +113,26 @@ def test_a_database_of_parameters_alone_computes_lost_rows_again(store, tmp_path
     assert run(store, asked, tmp_path) == {"present": 2, "computed": 1}
     assert np.array_equal(SpectraTable(tmp_path / "Ni2+.zarr").spectra(16), before)
     finish(store, asked, tmp_path)
+
+
+@pytest.mark.parametrize("what", ["parameters/c/1/0", "energy/c/0", "key/c/0/0"])
+def test_a_damaged_array_is_never_declared_whole(store, tmp_path, what):
+    asked = config()
+    run(store, asked, tmp_path)
+    finish(store, asked, tmp_path)
+    chunk = tmp_path / "Ni2+.zarr" / what
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatasetError, match="Ni2"):
+        open_table(tmp_path / "Ni2+.zarr")
+    SpectraTable(tmp_path / "Ni2+.zarr").doubt()
+    if what.startswith("parameters"):
+        with pytest.raises(StoreError, match="1 of Ni2"):
+            finish(store, asked, tmp_path)
+    run(store, asked, tmp_path)
+    finish(store, asked, tmp_path)
+    open_table(tmp_path / "Ni2+.zarr", verify=True)
+    assert chunk.read_bytes() == whole
 
 
 def test_a_longer_campaign_shares_the_blocks_of_a_shorter_one(store, tmp_path):

@@ -83,6 +83,9 @@ def test_boxes_are_those_of_the_training_rows_and_of_each_spectrum(peak_table, t
     boxed = (y - y.min(axis=1, keepdims=True)) / np.ptp(y, axis=1, keepdims=True)
     error = float(((network.predict(x, verbose=0) - boxed) ** 2).mean())
     assert error == pytest.approx(card["scores"]["test"]["mse"], rel=1e-4)
+    measured = card["spectral_errors"]
+    assert measured["n"] == rows.size and measured["mse"] == pytest.approx(error, rel=1e-4)
+    assert 0 <= measured["below_3"] <= measured["below_7"] <= 1
     assert error < 0.7 * float(((boxed - boxed.mean(axis=0)) ** 2).mean())
 
 

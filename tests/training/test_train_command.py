@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from fireworks import Workflow
 
 from xashpc.cli.main import cli
+from xashpc.disk import sole_user
 from xashpc.errors import ConfigError, DatasetError
 from xashpc.flows.training import TASK, read_training, training_workflow
 
@@ -112,3 +113,13 @@ def test_the_command_and_the_firework_train_the_same_network(tmp_path, peak_tabl
     assert action.stored_data["weights_sha256"] == card["weights_sha256"]
     assert action.stored_data["output"] == str(tmp_path / "results" / "in-results")
     assert (tmp_path / "results" / "in-results" / "a.keras").exists()
+
+
+@pytest.mark.training
+def test_two_trainings_do_not_share_a_folder(tmp_path, peak_table):
+    pytest.importorskip("tensorflow", reason="enable with: pip install 'xashpc[train]'")
+    path = _written(tmp_path, f"name: a\ndata: {peak_table}\nmodel: xanesnet\n")
+    with sole_user(tmp_path / "a"):
+        done = CliRunner().invoke(cli, ["train", str(path), "--output", str(tmp_path / "a")])
+    assert isinstance(done.exception, ConfigError) and "another process" in str(done.exception)
+    assert [entry.name for entry in (tmp_path / "a").iterdir()] == [".lock"]

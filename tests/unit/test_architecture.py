@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,11 @@ def test_every_package_is_listed_in_the_metadata():
     for init in PACKAGE.rglob("__init__.py"):
         name = ".".join(init.parent.relative_to(PACKAGE.parent).parts)
         assert name in listed, f"{name} is not in setup.cfg: wheels would lack it"
+
+
+def test_a_worker_starts_without_the_libraries_that_only_some_tasks_need():
+    """Each of a job's ranks imports this: seconds of a core, times the ranks."""
+    heavy = {"pandas", "pymatgen", "xarray", "dask", "scipy", "tensorflow", "numba", "matplotlib"}
+    code = f"import sys, xashpc.firetasks; print(*sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

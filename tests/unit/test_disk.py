@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from xashpc.disk import read_yaml, write_json, write_whole
+from xashpc.disk import read_yaml, sole_user, write_json, write_whole
 from xashpc.errors import ConfigError
 
 
@@ -41,3 +43,21 @@ def test_yaml_that_cannot_be_read_is_named_and_runs_nothing(tmp_path, text):
 def test_a_missing_file_says_what_it_should_have_been(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read the workflow .*gone\.yaml: No such file"):
         read_yaml(tmp_path / "gone.yaml", what="the workflow")
+
+
+def test_a_folder_has_one_user_until_it_ends_or_dies(tmp_path):
+    code = (
+        "import pathlib, sys, time; from xashpc.disk import sole_user\n"
+        "with sole_user(pathlib.Path(sys.argv[1])):\n    print('in', flush=True); time.sleep(60)"
+    )
+    folder = tmp_path / "results"
+    argv = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(ConfigError, match="another process is at work in .*results"):
+            sole_user(folder).__enter__()
+        other.kill()
+    with sole_user(folder):
+        pass
+    with sole_user(folder):
+        pass

@@ -24,7 +24,6 @@ from xashpc.errors import EngineNotFoundError
 from xashpc.importing import import_spectra
 from xashpc.recovery.run import run_calculation
 from xashpc.storage import Store, server
-from xashpc.storage.pages import Pages
 from xashpc.storage.records import now
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -139,7 +138,6 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stocked]:
     launchpad.write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
     with Store.from_launchpad_file(launchpad) as store:
         store.prepare()
-        Pages(store).prepare()
         (folder / "feff").mkdir()
         feff = run_calculation(
             FeffEngine(), titanate(), folder / "feff", timeout_s=100, max_attempts=1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xashpc.storage import pages
+from xashpc.storage.queries import FILTER_NAMES
 from xashpc.web.app import create_app
 from xashpc.web.guard import Guard
 
@@ -74,6 +75,13 @@ def _walk(client, query: str, rel: str) -> list[str]:
         ("", {}),
         ("element=Fe", {"element": "Fe"}),
         ("label=T4&label=S5&element=Mn", {"label": ["T4", "S5"], "element": "Mn"}),
+        ("coordination=6&element=Fe", {"coordination": 6, "element": "Fe"}),
+        ("oxidation_state=4,3&edge=K", {"oxidation_state": [3, 4], "edge": "K"}),
+        ("energy_window=4960-5000", {"energy_window": (4960, 5000)}),
+        ("edge_window=4970.5+5000", {"edge_window": (4970.5, 5000)}),
+        ("repaired_by=mixing", {"repaired_by": "mixing"}),
+        ('filter={"name":{"$regex":"^copy 1"}}&label=T4',
+         {"label": "T4", "filter": {"name": {"$regex": "^copy 1"}}}),
     ],
 )
 def test_pages_forward_and_back_show_each_spectrum_once_as_find_does(
@@ -84,6 +92,13 @@ def test_pages_forward_and_back_show_each_spectrum_once_as_find_does(
     assert _walk(client, f"{filters}&rows=7&before={'f' * 64}", "prev") == [
         key for key in expected if key < "f" * 64
     ]
+
+
+def test_every_filter_of_find_is_in_the_form_of_spectra(client):
+    text = client.get("/spectra?edge_window=4970-5000&filter=%7B%7D").text
+    for name in FILTER_NAMES | {"filter"}:
+        assert f'name="{name}"' in text, name
+    assert 'value="4970-5000"' in text and 'class="more" open' in text
 
 
 def test_a_beginning_of_a_key_leads_to_its_page(client, stocked):
@@ -197,3 +212,19 @@ def test_a_search_that_finds_nothing_ends_and_says_what_would_help(client, monke
     answer = client.get("/spectra?profile=nosuch")
     assert answer.status_code == 400
     assert "too-broad" in answer.text and "element" in answer.text
+
+
+def test_a_structure_s_sites_are_drawn_with_their_average(client, stocked):
+    key = stocked.keys["feff"]
+    page = client.get(f"/spectra/{key}/sites")
+    assert page.status_code == 200 and "100 % of the absorbing atoms" in page.text
+    plot = client.get(f"/api/spectra/{key}/sites").json
+    assert [series["name"].split(" ")[0] for series in plot["series"]] == ["average", "site"]
+    # One site is its own average.
+    np.testing.assert_allclose(plot["series"][0]["y"], plot["series"][1]["y"])
+    for name, status in (("failed", 400), ("multiplet", 400)):
+        if name in stocked.keys:
+            refused = client.get(f"/api/spectra/{stocked.keys[name]}/sites")
+            assert refused.status_code == status and refused.json["error"]
+    hostile = client.get(f"/spectra/{stocked.keys['failed']}/sites").text
+    assert "<script>alert" not in hostile and "<img src=x" not in hostile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -80,6 +81,19 @@ def test_jobs_of_the_queue_are_listed_where_there_is_one(tmp_path, monkeypatch, 
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     jobs, _ = WorkflowWatch(launchpad).queue()
     assert [(job["id"], job["state"]) for job in jobs] == [("17", "running"), ("18", "pending")]
+
+
+def test_jobs_of_pbs_are_this_user_s(tmp_path, monkeypatch):
+    recorded = Path(__file__).resolve().parents[1] / "data" / "qstat" / "openpbs.txt"
+    program = tmp_path / "qstat"
+    program.write_text(f"#!/bin/sh\n/bin/cat {recorded}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("getpass.getuser", lambda: "me")
+    jobs, why = WorkflowWatch.queue()
+    assert not why and {"id": "1041.pbs-host", "state": "running", "name": "xashpc-cirrus"} in jobs
+    monkeypatch.setattr("getpass.getuser", lambda: "somebody")
+    assert WorkflowWatch.queue() == ([], "")
 
 
 def test_without_a_queue_the_page_says_so(tmp_path, monkeypatch, client):

@@ -11,8 +11,7 @@ from fireworks import LaunchPad
 from xashpc.errors import ConfigError
 from xashpc.flows import local
 from xashpc.flows.active_config import ActiveConfig
-
-SUMMARY = "active.json"
+from xashpc.flows.active_files import SUMMARY, scores_path
 
 
 class RoundProgress:
@@ -23,9 +22,10 @@ class RoundProgress:
         self.next = 0
 
     def __call__(self) -> None:
-        path = self.directory / f"scores-{self.next:03d}.json"
+        path = scores_path(self.directory, self.next)
         if path.exists():
-            click.echo(_line(json.loads(path.read_text(encoding="utf-8"))), err=True)
+            scores = json.loads(path.read_text(encoding="utf-8"))
+            click.echo(_line(self.config, scores), err=True)
             self.next += 1
 
     def close(self) -> None:
@@ -42,8 +42,9 @@ def prepare(launchpad: LaunchPad, config: ActiveConfig, directory: Path, *, agai
     """
     if again:
         raise ConfigError(
-            "an active-learning campaign has no --from stages and quarantines nothing; run it "
-            "without these options: what is missing is made"
+            "an active-learning campaign has no --from stages, and later choices rest on what was "
+            "quarantined; run it without these options: what is missing is made. Under another "
+            "name it begins anew and computes nothing twice"
         )
     campaign = config.campaign_id
     if local.ensure_added(launchpad, config):
@@ -58,17 +59,14 @@ def prepare(launchpad: LaunchPad, config: ActiveConfig, directory: Path, *, agai
     click.echo(f"campaign {campaign}: resumed ({len(reclaimed)} tasks reclaimed)", err=True)
 
 
-def summarise(directory: Path) -> None:
+def summarise(config: ActiveConfig, directory: Path) -> None:
     """The rounds and where they lie."""
     summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
-    click.echo(f"{summary['ion']}, {summary['strategy']}:")
+    click.echo(f"{config.subject}, {summary['strategy']}:")
     for scores in summary["rounds"]:
-        click.echo(f"  {_line(scores)}")
+        click.echo(f"  {_line(config, scores)}")
     click.secho(f"results: {directory}", bold=True)
 
 
-def _line(scores: dict) -> str:
-    return (
-        f"round {scores['number']}: {scores['n']} spectra, test MSE {scores['mse']:.2e}, SE median "
-        f"{scores['se_median']:.1%}, 95th percentile {scores['se_p95']:.1%}"
-    )
+def _line(config: ActiveConfig, scores: dict) -> str:
+    return f"round {scores['number']}: {scores['n']} spectra, {config.described_scores(scores)}"

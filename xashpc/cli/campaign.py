@@ -164,7 +164,7 @@ def run(
         if isinstance(config, LedgeConfig):
             ledge.summarise(store, config, directory)
         elif isinstance(config, ActiveConfig):
-            active.summarise(directory)
+            active.summarise(config, directory)
         elif isinstance(config, StudyConfig):
             study.summarise(directory)
         else:

@@ -16,8 +16,7 @@ from xashpc.errors import InputError
 from xashpc.training.ledge_options import OPTIMISERS, SCHEDULES, LedgeOptions
 
 if TYPE_CHECKING:
-    from xashpc.training.ledge_data import LedgeData
-    from xashpc.training.ledge_saved import LedgePredictor
+    from xashpc.engines.quanty import QuantyEngine
 
 # What trains and judges networks loads scipy and scikit-learn: only when it is used.
 
@@ -46,12 +45,14 @@ def ledge() -> None:
 @click.option("--optimiser", type=click.Choice(OPTIMISERS))
 @click.option("--schedule", type=click.Choice(SCHEDULES))
 @click.option("--minutes", type=float, help="Wall time at most.")
+@click.option("--cpu-minutes", type=float, help="Processor time at most.")
 @click.option("--patience", type=int, help="End after so many epochs without progress.")
 @click.option("--seed", type=int)
 def train(dataset: Path, out: Path | None, paper: bool, settings: tuple[str, ...], **given) -> None:
     """Train a network on DATASET, an ion's .zarr of a campaign, and evaluate it."""
     from xashpc.training.ledge import train_ledge
     from xashpc.training.ledge_data import read_ledge
+    from xashpc.training.ledge_evaluation import evaluate as evaluate_network
     from xashpc.training.ledge_saved import predictor_of
 
     changes = {name: value for name, value in given.items() if value is not None}
@@ -61,7 +62,7 @@ def train(dataset: Path, out: Path | None, paper: bool, settings: tuple[str, ...
     fit = train_ledge(data, options, lambda line: click.echo(line, err=True))
     predictor = predictor_of(fit, data, options, _versions())
     path = predictor.save(out or dataset.parent)
-    _evaluate(predictor, data, path.parent)
+    _write_evaluation(evaluate_network(predictor, data), path.parent)
     click.secho(f"network: {path}", bold=True)
 
 
@@ -70,21 +71,39 @@ def train(dataset: Path, out: Path | None, paper: bool, settings: tuple[str, ...
 @click.argument("dataset", type=EXISTING, required=False)
 @click.option("--variants", type=int, default=0, metavar="ROWS",
               help="Also ROWS new spectra each of the paper's Oh and C4v tests.")  # fmt: skip
-def evaluate(network: Path, dataset: Path | None, variants: int) -> None:
+@click.option("--compounds", is_flag=True, help="Also the paper's table 4: CoPc and CoO (Co2+), "
+              "FePc and FeO (Fe2+) by network, built-in engine and Quanty.")  # fmt: skip
+@click.option("--quanty", "executable", help="Quanty for --compounds.  [default: XASHPC_QUANTY, "
+              "else crispy's]")  # fmt: skip
+def evaluate(
+    network: Path, dataset: Path | None, variants: int, compounds: bool, executable: str | None
+) -> None:
     """Evaluate NETWORK (.keras) on the test rows of its DATASET (.zarr).
 
-    Without DATASET the evaluation beside the network is taken, and only --variants are added.
+    Without DATASET the evaluation beside the network is taken, and only --variants and
+    --compounds are added.
     """
+    from xashpc.training import ledge_evaluation
     from xashpc.training.ledge_data import read_ledge
-    from xashpc.training.ledge_evaluation import read_evaluation
     from xashpc.training.ledge_saved import LedgePredictor
 
     predictor = LedgePredictor.load(network)
+    # An ion of no compound and a missing Quanty are told before minutes of other work.
+    engine = _referee(predictor.card["ion"], executable) if compounds else None
     if dataset is None:
-        _add_variants(read_evaluation(network), predictor, network.parent, variants)
-        return
-    data = read_ledge(dataset, predictor.card["rows"]["test"][1])
-    _evaluate(predictor, data, network.parent, variants)
+        found = ledge_evaluation.read_evaluation(network)
+    else:
+        data = read_ledge(dataset, predictor.card["rows"]["test"][1])
+        found = ledge_evaluation.evaluate(predictor, data)
+    if variants:
+        from xashpc.flows.ledge_tests import evaluate_variants
+
+        found["variants"] = evaluate_variants(predictor, variants)
+    if engine is not None:
+        from xashpc.flows.ledge_tests import compounds as three_ways
+
+        found["compounds"] = three_ways(predictor, engine)
+    _write_evaluation(found, network.parent)
 
 
 @ledge.command()
@@ -116,22 +135,32 @@ def report(directory: Path) -> None:
     click.secho(f"report: {path}", bold=True)
 
 
-def _evaluate(
-    predictor: LedgePredictor, data: LedgeData, directory: Path, variants: int = 0
-) -> None:
-    from xashpc.training.ledge_evaluation import evaluate as measured
+def _referee(ion: str, executable: str | None) -> QuantyEngine:
+    """Quanty for the compounds of an ion.
 
-    _add_variants(measured(predictor, data), predictor, directory, variants)
+    Raises
+    ------
+    InputError
+        If the paper's table 4 has no compound of it.
+    EngineNotFoundError, MissingExtraError
+        If there is no Quanty.
+    """
+    from xashpc.engines.quanty import QuantyEngine
+    from xashpc.flows.ledge_tests import TABLE_4
+
+    ions = sorted({one for one, _, _ in TABLE_4.values()})
+    if ion not in ions:
+        raise InputError(
+            "unknown-ion", f"the paper's table 4 has compounds of {', '.join(ions)}; none of {ion}"
+        )
+    engine = QuantyEngine(executable)
+    engine.command()
+    return engine
 
 
-def _add_variants(found: dict, predictor: LedgePredictor, directory: Path, variants: int) -> None:
+def _write_evaluation(found: dict, directory: Path) -> None:
     from xashpc.training import ledge_evaluation
 
-    if variants:
-        from xashpc.flows.ledge_tests import compounds, evaluate_variants
-
-        found["variants"] = evaluate_variants(predictor, variants)
-        found["compounds"] = compounds(predictor)
     path = ledge_evaluation.write_evaluation(found, directory)
     test = found["test"]
     click.echo(
@@ -145,7 +174,15 @@ def _add_variants(found: dict, predictor: LedgePredictor, directory: Path, varia
             f"reliable range {case['reliable_share']:.1%}"
         )
     for name, case in found.get("compounds", {}).items():
-        click.echo(f"{name}: SE {case['se']:.2%} (paper {case['se_paper']:.2%})")
+        click.echo(
+            f"{name}: SE network to model {case['se']:.2%} (paper {case['se_paper']:.2%})"
+            + "".join(
+                f", {pair} {case[key]:.2%}"
+                for key, pair in (("se_network_quanty", "network to Quanty"),
+                                  ("se_multiplet_quanty", "model to Quanty"))
+                if key in case
+            )
+        )  # fmt: skip
     click.echo(f"evaluation: {path}")
 
 

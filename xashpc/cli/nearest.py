@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 
 from xashpc.cli.database import open_store
 from xashpc.cli.results import SHORT_KEY, asked_of, filter_options, printable
@@ -14,6 +16,7 @@ from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError, SpectrumError
 from xashpc.exporting.xdi import read_xdi
 from xashpc.processing.nearest import METRICS, PROJECTION, SpectraIndex
+from xashpc.processing.nearest_index import index_of
 from xashpc.spectrum import Spectrum
 from xashpc.storage import Store
 
@@ -31,11 +34,16 @@ Examples:
 @filter_options
 @click.option("--metric", type=click.Choice(METRICS), default="pearson", show_default=True)
 @click.option("-n", "number", type=click.IntRange(1), default=10, show_default=True)
+@click.option(
+    "--index", "folder", type=click.Path(file_okay=False, path_type=Path),
+    help="Keep an index of principal components here, and ask it instead of every spectrum.",
+)
 @click.option("--shift", default=0.0, help="eV added to the energies of FILE first.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
 @click.pass_obj
 def nearest(
-    settings: Settings, what: str, metric: str, number: int, shift: float, form: str, **options: Any
+    settings: Settings, what: str, metric: str, number: int, folder: Path | None, shift: float,
+    form: str, **options: Any,
 ) -> None:
     """Stored spectra that are most like the one in FILE (two columns, or XDI) or under KEY.
 
@@ -50,10 +58,13 @@ def nearest(
         if not {"element", "edge"} & set(asked):
             raise ConfigError("say what FILE is of: --element and --edge")
         spectrum = spectrum.shifted(shift) if shift else spectrum
-        found = (d for d in store.documents(**asked, projection=PROJECTION) if d["_id"] != own)
-        frame = SpectraIndex.build(found, spectrum.energy).nearest(
-            spectrum, metric=metric, n=number
-        )
+        if folder is not None:
+            frame = _indexed(store, folder, asked, spectrum, own, metric, number)
+        else:
+            found = (d for d in store.documents(**asked, projection=PROJECTION) if d["_id"] != own)
+            frame = SpectraIndex.build(found, spectrum.energy).nearest(
+                spectrum, metric=metric, n=number
+            )
     if form == "csv":
         click.echo(frame.to_csv(index=False), nl=False)
     elif form == "json":
@@ -64,6 +75,26 @@ def nearest(
         frame["key"] = frame["key"].str[:SHORT_KEY]
         shown = frame.to_string(index=False, na_rep="-", float_format="{:.5f}".format)
         click.echo(printable(shown))
+
+
+def _indexed(
+    store: Store, folder: Path, asked: Mapping[str, Any], spectrum: Spectrum, own: str | None,
+    metric: str, number: int,
+) -> pd.DataFrame:  # fmt: skip
+    """By the index of one element and edge."""
+    names = {name: value if isinstance(value, str) else value[0] for name, value in asked.items()}
+    if set(asked) != {"element", "edge"} or any(
+        not isinstance(value, str) and len(value) != 1 for value in asked.values()
+    ):
+        raise ConfigError(
+            "--index is of one element and one edge: take other filters away, or --index"
+        )
+
+    def read(keys: Sequence[str]) -> list[dict]:
+        return store.documents_of([key for key in keys if key != own], PROJECTION)
+
+    index = index_of(store, folder, names["element"], names["edge"])
+    return index.nearest(read, spectrum, metric=metric, n=number)
 
 
 def _given(store: Store, what: str) -> tuple[Spectrum, str | None, dict[str, str]]:

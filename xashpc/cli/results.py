@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from xashpc.calculation import OUTCOMES
 from xashpc.cli.database import open_store
 from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError
+from xashpc.storage.filter_table import FILTERS
 from xashpc.storage.filters import parse_filter
 
 COLUMNS = [
@@ -23,48 +23,24 @@ SHORT_KEY = 12
 
 def filter_options(command):
     """The filters of ``find``, ``export`` and ``nearest``; most may be given more than once."""
-    choices = {
-        "kind": click.Choice(["computed", "imported"]),
-        "outcome": click.Choice(list(OUTCOMES)),
-        "oxidation_state": float,
-        "coordination": int,
-    }
-    for name, text in (
-        ("edge_window", "Only spectra whose steepest rise lies between these energies, eV."),
-        ("energy_window", "Only spectra that cover these energies, eV."),
-    ):
-        command = click.option(_flag(name), nargs=2, type=float, help=text)(command)
+    types = {"number": float, "integer": int, "text": None}
     command = click.option(
         "--filter", "raw", metavar="JSON", help="A further MongoDB filter: comparisons only."
     )(command)
-    for name, text in (
-        ("repaired_by", "Name of a handler that acted, e.g. mixing."),
-        ("oxidation_state", "Formal charge of the absorbing atom, e.g. 3."),
-        ("coordination", "Coordination number."),
-        ("source", "Where the structure came from, e.g. amcsd."),
-        ("chemsys", "Chemical system, e.g. Cu-O."),
-        ("formula", "Reduced formula, e.g. CuO."),
-        ("kind", "Where the spectrum comes from."),
-        ("campaign", "Campaign id."),
-        ("outcome", "How the calculation ended."),
-        ("label", "Coordination: T4, S5, O6 or other:<symbol>."),
-        ("profile", "Profile of the engine."),
-        ("engine", "Engine, e.g. feff."),
-        ("edge", "Edge, e.g. K."),
-        ("element", "Absorbing element, e.g. Cu."),
-    ):
-        kind = choices.get(name)
-        command = click.option(_flag(name), multiple=True, type=kind, help=text)(command)
+    for found in reversed(FILTERS):
+        flag = f"--{found.name.replace('_', '-')}"
+        if found.kind == "window":
+            command = click.option(flag, nargs=2, type=float, help=f"{found.words}.")(command)
+            continue
+        kind = click.Choice(list(found.choices)) if found.choices else types[found.kind]
+        words = f"{found.words}, e.g. {found.example}." if found.example else f"{found.words}."
+        command = click.option(flag, found.name, multiple=True, type=kind, help=words)(command)
     return command
 
 
 def printable(text: str) -> str:
     """``text`` without control characters: a mineral's name must not steer a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def asked_of(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
-from xashpc.flows.training import read_training
-from xashpc.training.launch import RANKS_LOG, run_ranks
+from xashpc.flows.training import read_training, train_job
+from xashpc.training.launch import RANKS_LOG
 from xashpc.training.network_options import LAUNCHERS, TrainingOptions
 from xashpc.training.network_run import train_network
 from xashpc.training.ranks import started_by_launcher
@@ -100,6 +101,7 @@ def train(
     CONFIG is a plain YAML file of settings, or a workflow file with a TrainNetworkTask.
     """
     job = read_training(config, output=output)
+    job = replace(job, ranks=ranks or job.ranks, launcher=launcher or job.launcher)
     options = job.options
     if started_by_launcher():
         train_network(options, resume=resume)
@@ -108,15 +110,10 @@ def train(
     if resume:
         bar.poll()
     try:
-        count = ranks or job.ranks
-        if count == 1 and elastic is None:
-            card = train_network(options, resume=resume, on_epoch=bar)
-        else:
-            card = run_ranks(
-                options, count, launcher=launcher or job.launcher, resume=resume,
-                discovery=elastic, min_ranks=min_ranks, poll=bar.poll,
-            )  # fmt: skip
-            bar.poll()
+        card = train_job(
+            job, resume=resume, on_epoch=bar, poll=bar.poll, discovery=elastic, min_ranks=min_ranks
+        )
+        bar.poll()
     finally:
         bar.close()
     click.echo(_summary(options, card))
@@ -129,6 +126,12 @@ def _summary(options: TrainingOptions, card: dict[str, Any]) -> str:
     ]
     for part, scores in card["scores"].items():
         lines.append(f"{part}: {json.dumps(scores)}")
+    if errors := card.get("spectral_errors"):
+        lines.append(
+            f"{errors['n']} test spectra: MSE {errors['mse']:.3g}, MAE {errors['mae']:.3g}, SE "
+            f"below 3 % {errors['below_3']:.1%}, below 7 % {errors['below_7']:.1%}, above 10 % "
+            f"{errors['above_10']:.1%}"
+        )
     lines.append(f"network  {Path(options.output) / options.name}.keras")
     lines.append(f"card     {Path(options.output) / options.name}.json")
     lines.append(f"log      {Path(options.output) / LOG}")

@@ -32,11 +32,13 @@ class SchedulerError(XasHpcError, RuntimeError):
 
 @dataclass(frozen=True)
 class QueueJob:
-    """A job that the queue knows. ``state`` is ``"pending"``, ``"running"`` or ``"ended"``."""
+    """A job that the queue knows. ``state`` is ``"pending"``, ``"running"`` or ``"ended"``;
+    ``owner`` is empty where the queue was asked for one user's jobs."""
 
     id: str
     state: str
     name: str
+    owner: str = ""
 
     @property
     def lives(self) -> bool:
@@ -82,7 +84,8 @@ def read_qstat(text: str) -> list[QueueJob]:
             raise SchedulerError(f"qstat -f wrote no job_state for job {number.strip()}")
         kind = "pending" if state in _PBS_PENDING else "ended"
         kind = "running" if state in _PBS_RUNNING else kind
-        jobs.append(QueueJob(number.strip(), kind, fields.get("Job_Name", "").strip()))
+        owner = fields.get("Job_Owner", "").partition("@")[0].strip()
+        jobs.append(QueueJob(number.strip(), kind, fields.get("Job_Name", "").strip(), owner))
     return jobs
 
 

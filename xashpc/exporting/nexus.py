@@ -1,8 +1,10 @@
 """NeXus: one HDF5 file, one NXentry of the application definition NXxas for each spectrum.
 
-Written to NXxas of the NeXus definitions release v2024.02 (file ``applications/NXxas.nxdl.xml``),
-which describes measured raw data: fields that a computed spectrum does not have are filled as
-``docs/exports.md`` says.
+Written so that two definitions of the name accept it: NXxas of the NeXus definitions release
+v2024.02 (``applications/NXxas.nxdl.xml``), which describes measured raw data and whose fields that
+a computed spectrum does not have are filled as ``docs/exports.md`` says, and the later one of the
+FAIRmat definitions (``contributed_definitions/NXxas.nxdl.xml``, NXDL v2026.01), which knows
+computed spectra.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ def _write_entry(entry: Any, document: Mapping[str, Any]) -> None:
     source = _group(instrument, "source", "NXsource")
     computed = document["kind"] == "computed"
     source["type"] = "Computed" if computed else "Unknown"
+    source["type"].attrs["custom"] = True  # it is not in the definition's list
     source["name"] = one_line(f"{document['engine']} {document['engine_version']}")
     source["probe"] = "x-ray"
     monochromator = _group(instrument, "monochromator", "NXmonochromator")
@@ -64,7 +67,8 @@ def _write_entry(entry: Any, document: Mapping[str, Any]) -> None:
     incoming["data"] = np.ones_like(energy)
     absorbed = _group(instrument, "absorbed_beam", "NXdetector")
     absorbed["data"] = intensity
-    absorbed["data"].attrs["units"] = spectrum["unit"]
+    if spectrum["unit"] == "Mbarn":  # the others have no dimension, and NeXus no name for that
+        absorbed["data"].attrs["units"] = "Mbarn"
     sample = _group(entry, "sample", "NXsample")
     sample["name"] = one_line(document.get("name")) or "unnamed"
     if document.get("formula"):
@@ -76,10 +80,23 @@ def _write_entry(entry: Any, document: Mapping[str, Any]) -> None:
     data.attrs["signal"], data.attrs["axes"] = "absorbed_beam", "energy"
     data["energy"], data["absorbed_beam"] = monochromator["energy"], absorbed["data"]
     data["mode"] = "Transmission"
+    _write_later(entry, document, monochromator["energy"], absorbed["data"])
     notes = _group(entry, "xashpc", "NXcollection")
     names = ("_id", "absorbing_element", "edge", "engine", "profile", "label", "source",
              "source_id", "citation", "licence")  # fmt: skip
     for name in names:
         if document.get(name) is not None:
             notes["key" if name == "_id" else name] = one_line(document[name])
+    notes["unit"] = spectrum["unit"]
     notes["copyleft"] = is_copyleft(document.get("licence"))
+
+
+def _write_later(entry: Any, document: Mapping[str, Any], energy: Any, intensity: Any) -> None:
+    """What the later definition asks for beside the earlier one."""
+    element = _group(entry, "element", "NXelement")
+    element["name"] = element["symbol"] = document["absorbing_element"]
+    edge = _group(entry, "edge", "NXabsorption_edge")
+    edge["name"] = document["edge"]
+    if document["kind"] == "computed":  # what was imported may be either, and does not say
+        entry["is_experimental"] = False
+    entry["energy"], entry["intensity"] = energy, intensity

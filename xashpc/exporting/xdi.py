@@ -26,8 +26,9 @@ _VERSION_LINE = re.compile(r"#\s*XDI/1\.(\d+)(\s.*)?")
 _FIELD = re.compile(r"#\s*([A-Za-z][A-Za-z0-9_]*)\.([A-Za-z0-9][A-Za-z0-9_]*)\s*:\s*(.*)")
 _COMMENTS, _END = re.compile(r"#\s*///+\s*"), re.compile(r"#\s*---+\s*")
 _MAX_BYTES = 20_000_000
-# Edges that the dictionary of metadata allows, "Element.edge"; others are written all the same
-# by programs of 2p spectra, and read as they are.
+# Edges of the dictionary of metadata, "Element.edge". Of another, such as L2,3, Larch 2026.3 reads
+# the first two letters without a word: the shell is written, and the edge in our own namespace.
+_DICTIONARY_EDGE = re.compile(r"K|L[1-3]?|M[1-5]?|N[1-7]?|O[1-7]?")
 _EDGE = re.compile(r"[K-Q][1-7]?(,?[2-7])?")
 
 
@@ -72,7 +73,7 @@ def xdi_text(document: Mapping[str, Any]) -> str:
         raise SpectrumError(f"{document['_id'][:12]} is quarantined: it has no spectrum to export")
     fields = {
         "Element.symbol": document["absorbing_element"],
-        "Element.edge": document["edge"],
+        "Element.edge": _dictionary_edge(document["edge"]),
         "Column.1": "energy eV",
         "Column.2": _COLUMNS.get(spectrum["unit"], "mutrans"),
         "Scan.edge_energy": _energy(document.get("edge_energy_ev")),
@@ -80,6 +81,7 @@ def xdi_text(document: Mapping[str, Any]) -> str:
         "Sample.stoichiometry": document.get("formula"),
         "Facility.name": "(computed)" if document["kind"] == "computed" else None,
         "Xashpc.key": document["_id"],
+        "Xashpc.edge": document["edge"],
         "Xashpc.unit": spectrum["unit"],
         "Xashpc.engine": f"{document['engine']} {document['engine_version']}",
         "Xashpc.profile": document["profile"],
@@ -99,6 +101,10 @@ def xdi_text(document: Mapping[str, Any]) -> str:
     pairs = zip(spectrum["energy"], spectrum["intensity"], strict=True)
     lines += [f"{float(energy)!r:>22} {float(value)!r}" for energy, value in pairs]
     return "\n".join(lines) + "\n"
+
+
+def _dictionary_edge(edge: str) -> str:
+    return edge if _DICTIONARY_EDGE.fullmatch(edge) else edge[:1]
 
 
 def _energy(value: float | None) -> str | None:
@@ -134,12 +140,12 @@ def parse_xdi(text: str, name: str = "text") -> XdiFile:
     for wanted in ("element.symbol", "element.edge"):
         if not fields.get(wanted):
             raise SpectrumError(f"{name}: the header lacks {wanted.title()}")
-    if not _EDGE.fullmatch(fields["element.edge"]):
-        raise SpectrumError(f"{name}: no edge {fields['element.edge']!r:.40}")
+    edge = fields.get("xashpc.edge") or fields["element.edge"]
+    for found in (fields["element.edge"], edge):
+        if not _EDGE.fullmatch(found):
+            raise SpectrumError(f"{name}: no edge {found!r:.40}")
     columns = _columns(lines, number, name, fields)
-    return XdiFile(
-        fields["element.symbol"], fields["element.edge"], fields, tuple(comments), columns
-    )
+    return XdiFile(fields["element.symbol"], edge, fields, tuple(comments), columns)
 
 
 def _header(lines: list[str], name: str, fields: dict[str, str], comments: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fireworks import Workflow
 
 from xashpc.flows.active_config import ActiveConfig
@@ -14,9 +16,8 @@ def active_workflow(config: ActiveConfig) -> Workflow:
     return Workflow([root], name=config.name, metadata={METADATA_KEY: config.campaign_id})
 
 
-def round_workflow(config: ActiveConfig, number: int) -> Workflow:
+def round_workflow(config: ActiveConfig, number: int, starts: Sequence[int]) -> Workflow:
     """The chunks of a round, and behind them its training and the choice of the next."""
-    starts = config.chunk_starts(number)
     chunks = [
         campaign_firework(
             "ActiveChunkTask", f"round {number}, chunk {place + 1} of {len(starts)}", config,

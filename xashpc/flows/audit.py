@@ -9,6 +9,8 @@ from fireworks import LaunchPad
 
 from xashpc.errors import DatasetError
 from xashpc.flows.doctor import Problem
+from xashpc.flows.ledge_audit import audit_ledge
+from xashpc.flows.ledge_config import KIND as LEDGE
 from xashpc.flows.workflow import TASKS_MODULE
 from xashpc.storage import Store, open_dataset
 from xashpc.storage.integrity import PROJECTION, alteration
@@ -23,6 +25,9 @@ def audit_campaign(launchpad: LaunchPad, store: Store, campaign: Mapping) -> Ite
         Its document in the store.
     """
     name = campaign["_id"]
+    if (campaign.get("config") or {}).get("kind") == LEDGE:
+        yield from audit_ledge(launchpad, store, campaign)
+        return
     yield from _unfinished(launchpad, store, name)
     yield from _datasets(launchpad, store, name, Path(campaign.get("results") or "."))
 

@@ -13,8 +13,8 @@ from fireworks import FWAction, FWorker, LaunchPad
 
 from xashpc.errors import NotFoundError
 from xashpc.flows.bundle_files import Bundle, BundleError, Chunk
+from xashpc.flows.config import open_campaign
 from xashpc.flows.requeue import requeue
-from xashpc.flows.stages import open_campaign
 from xashpc.flows.workflow import TASKS_MODULE
 from xashpc.storage import Store
 

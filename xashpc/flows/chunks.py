@@ -9,16 +9,18 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from xashpc.calculation import Calculation, Result
 from xashpc.cluster.walltime import JobClock
 from xashpc.engines import Engine, get_engine
 from xashpc.engines.base import InProcessEngine
 from xashpc.errors import ConfigError, XasHpcError
-from xashpc.flows.config import CampaignConfig
 from xashpc.recovery.run import run_calculation
 from xashpc.recovery.signals import WALLTIME, Terminated, deferred, warned
 from xashpc.storage import Store
@@ -33,6 +35,8 @@ SETTLE_S = 0.5
 # Results that come faster than this wait for each other: a killed worker computes a second again.
 FLUSH_S = 1.0
 SLICE = 200
+# Full slices on their way at once: while the database takes one, the next becomes documents.
+IN_FLIGHT = 2
 
 # Share of a job's walltime that was not enough: a fresh job would not give much more.
 HOPELESS = 0.8
@@ -42,6 +46,18 @@ HOPELESS = 0.8
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # No engine's output is smaller.
 PROBE_BYTES = 65536
+
+
+class Computing(Protocol):
+    """What running a calculation takes from a campaign's configuration."""
+
+    engine: str
+    engine_config: Mapping[str, Any]
+    timeout_s: float
+    max_attempts: int
+
+    @property
+    def campaign_id(self) -> str: ...
 
 
 class DiskFullError(XasHpcError, OSError):
@@ -54,7 +70,7 @@ class WalltimeTooShortError(ConfigError):
 
 def run_chunk(
     store: Store,
-    config: CampaignConfig,
+    config: Computing,
     keys: Sequence[str],
     directory: Path,
     clock: JobClock | None = None,
@@ -84,29 +100,38 @@ def run_chunk(
     """
     clock = clock or JobClock()
     engine = get_engine(config.engine, config.engine_config)
-    slice_ = _Slice(store, config.campaign_id)
-    try:
+    with _slices(store, config.campaign_id) as slices:
         for calculation in store.requests(config.campaign_id, keys):
-            if slice_.present(calculation.key, keys):
+            if slices.present(calculation.key, keys):
                 continue
             if warned() or not clock.fits(None):
                 raise Terminated(WALLTIME)
-            slice_.add(compute_one(config, engine, calculation, directory, clock))
-    finally:
-        # Also when it was told to stop: what is computed is computed.
-        with deferred():
-            slice_.flush()
-    return slice_.counts
+            slices.add(compute_one(config, engine, calculation, directory, clock))
+    return slices.counts
+
+
+@contextmanager
+def _slices(store: Store, campaign: str) -> Iterator[_Slices]:
+    """What was added is stored at the end, also when the worker was told to stop."""
+    with ThreadPoolExecutor(IN_FLIGHT, "store") as threads:
+        slices = _Slices(store, campaign, threads)
+        try:
+            yield slices
+        finally:
+            with deferred():
+                slices.flush()
 
 
 @dataclass
-class _Slice:
+class _Slices:
     """Results of a chunk on their way into the store: together if they come fast, else each."""
 
     store: Store
     campaign: str
+    threads: ThreadPoolExecutor
     counts: Counter[str] = field(default_factory=Counter)
     _waiting: list[Result] = field(default_factory=list)
+    _sent: list[tuple[Future, list[Result]]] = field(default_factory=list)
     _flushed: float = field(default_factory=time.monotonic)
     _known: set[str] = field(default_factory=set)
     _asked: set[str] = field(default_factory=set)
@@ -131,21 +156,36 @@ class _Slice:
         logger.info(
             "%s %s: %s", calculation.absorber, calculation.key[:12], result.outcome.status
         )
-        if len(self._waiting) >= SLICE or time.monotonic() - self._flushed > FLUSH_S:
-            with deferred():
+        with deferred():
+            if len(self._waiting) >= SLICE:
+                self._send()
+            elif time.monotonic() - self._flushed > FLUSH_S:
                 self.flush()
 
     def flush(self) -> None:
-        if self._waiting:
-            self.store.put_results(self._waiting, self.campaign)
-            self.counts.update(result.outcome.status for result in self._waiting)
+        """Return when everything is stored."""
+        self._send()
+        while self._sent:
+            self._arrived()
+
+    def _send(self) -> None:
+        if len(self._sent) == IN_FLIGHT:
+            self._arrived()
+        if results := self._waiting:
             self._waiting = []
+            stored = self.threads.submit(self.store.put_results, results, self.campaign)
+            self._sent.append((stored, results))
         self._flushed = time.monotonic()
+
+    def _arrived(self) -> None:
+        stored, results = self._sent.pop(0)
+        stored.result()
+        self.counts.update(result.outcome.status for result in results)
 
 
 def run_one(
     store: Store,
-    config: CampaignConfig,
+    config: Computing,
     engine: Engine,
     calculation: Calculation,
     directory: Path,
@@ -159,7 +199,7 @@ def run_one(
 
 
 def compute_one(
-    config: CampaignConfig,
+    config: Computing,
     engine: Engine,
     calculation: Calculation,
     directory: Path,

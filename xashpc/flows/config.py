@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xashpc.errors import ConfigError
 from xashpc.flows.campaign_config import NamedConfig
+
+if TYPE_CHECKING:
+    from xashpc.storage import Store
 
 HYDROGEN_POLICIES = ("keep", "drop", "refuse")
 
@@ -120,3 +123,14 @@ class CampaignConfig(NamedConfig):
         for name in ("allow_missing_hydrogen", "report"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"campaign.{name} must be true or false")
+
+
+def open_campaign(store: Store, campaign_id: str) -> CampaignConfig:
+    """The configuration that planning stored.
+
+    Raises
+    ------
+    NotFoundError
+        If this campaign was never planned in this database.
+    """
+    return CampaignConfig.from_dict(store.campaign(campaign_id)["config"])

@@ -1,10 +1,9 @@
-"""What the MPI farm works on: chunks checked out of the launchpad, item by item, longest first."""
+"""The first rank of the MPI farm: chunks of the launchpad, handed out item by item."""
 
 from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,18 +16,15 @@ from fireworks.core.rocket_launcher import rapidfire
 
 from xashpc.calculation import Calculation
 from xashpc.cluster.costs import CostModel, Run, cluster_size
-from xashpc.cluster.farm import Farm, mpi_executor
+from xashpc.cluster.farm import Farm
 from xashpc.cluster.site import FWORKER, LAUNCHPAD
 from xashpc.cluster.walltime import JobClock
-from xashpc.engines import ExternalEngine, get_engine
-from xashpc.errors import XasHpcError
-from xashpc.flows.chunks import HOPELESS, run_one
-from xashpc.flows.config import CampaignConfig
+from xashpc.flows.chunks import HOPELESS
+from xashpc.flows.farm_rank import FarmSummary, Item, compute
 from xashpc.flows.queue_worker import QueueWorker
 from xashpc.flows.requeue import requeue
-from xashpc.flows.stages import open_campaign
 from xashpc.flows.workflow import TASKS_MODULE
-from xashpc.recovery.signals import Terminated, record_signals, terminate_as_exception, warned
+from xashpc.recovery.signals import warned
 from xashpc.storage import Store
 
 logger = logging.getLogger(__name__)
@@ -37,14 +33,6 @@ CHUNK_TASK = f"{{{{{TASKS_MODULE}.ChunkTask}}}}"
 PING_S = 120.0
 # Runs that the cost model learns from: more change it no further.
 MAX_RUNS = 2000
-
-
-@dataclass(frozen=True)
-class Item:
-    """One calculation of a chunk."""
-
-    campaign: str
-    key: str
 
 
 def run_of(calculation: Calculation) -> Run:
@@ -80,48 +68,6 @@ def _stored_size(structure: Mapping | None, settings: Mapping[str, Any]) -> floa
         return 1.0
     volume = abs(float(np.linalg.det(structure["lattice"]["matrix"])))
     return cluster_size(len(structure["sites"]), volume, settings)
-
-
-# What ranks compute
-
-
-@dataclass
-class _Rank:
-    """Connections of one rank; made once, used for every item."""
-
-    store: Store
-    clock: JobClock
-    directory: Path
-    engines: dict[str, tuple[CampaignConfig, ExternalEngine]] = field(default_factory=dict)
-
-    def engine(self, campaign: str) -> tuple[CampaignConfig, ExternalEngine]:
-        if campaign not in self.engines:
-            config = open_campaign(self.store, campaign)
-            self.engines[campaign] = (config, get_engine(config.engine, config.engine_config))
-        return self.engines[campaign]
-
-
-_rank: _Rank | None = None
-
-
-def compute(item: Item) -> tuple[str, str]:
-    """Run one item in this rank; ``("done", status)``, ``("stopped", why)`` or ``("error", ...)``.
-
-    Nothing is raised: what one item does must not end the farm.
-    """
-    assert _rank is not None, "run_farm sets it on every rank"
-    try:
-        with terminate_as_exception(_rank.clock.cut_s):
-            if _rank.store.join_campaign(item.key, item.campaign):
-                return "done", "present"
-            config, engine = _rank.engine(item.campaign)
-            calculation = _rank.store.requests(item.campaign, [item.key])[0]
-            status = run_one(_rank.store, config, engine, calculation, _rank.directory, _rank.clock)
-            return "done", status
-    except Terminated as stop:
-        return "stopped", stop.reason
-    except (XasHpcError, OSError):
-        return "error", traceback.format_exc()
 
 
 # What the first rank hands out
@@ -221,40 +167,10 @@ class ChunkPool:
         return len(given)
 
 
-@dataclass(frozen=True)
-class FarmSummary:
-    """How a farm went."""
-
-    n_workers: int
-    busy_s: float
-    wall_s: float
-    given_back: int
-
-    @property
-    def efficiency(self) -> float:
-        """Busy core time over allocated core time of the computing ranks."""
-        return self.busy_s / (self.n_workers * self.wall_s) if self.wall_s else 0.0
-
-
-def run_farm(site: Path, directory: Path) -> FarmSummary | None:
-    """Work on every READY Firework that the site's FWorker selects; None on all ranks but one.
-
-    The first rank also runs what is no chunk (planning, processing, ...) between chunks.
-    """
-    global _rank
-    record_signals()
-    clock = JobClock.from_environment()
-    with Store.from_launchpad_file(site / LAUNCHPAD) as store:
-        _rank = _Rank(store, clock, directory)
-        with mpi_executor() as mpi:
-            if mpi is None:
-                return None
-            return _lead(site, directory, store, clock, *mpi)
-
-
-def _lead(
+def lead(
     site: Path, directory: Path, store: Store, clock: JobClock, executor: Any, n_workers: int
 ) -> FarmSummary:
+    """On the first rank: work on every READY Firework that the site's FWorker selects."""
     launchpad = LaunchPad.from_file(str(site / LAUNCHPAD))
     given = FWorker.from_file(str(site / FWORKER))
     name = QueueWorker.here(given.name).name

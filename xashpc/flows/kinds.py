@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from fireworks import Workflow
 from xashpc.disk import read_yaml
 from xashpc.errors import ConfigError
 from xashpc.flows.active_config import ActiveConfig
+from xashpc.flows.active_kinds import active_config
 from xashpc.flows.active_workflow import active_workflow
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.ledge_config import LedgeConfig
@@ -23,16 +24,20 @@ from xashpc.flows.workflow import TASKS_MODULE, campaign_workflow
 
 Config = CampaignConfig | LedgeConfig | ActiveConfig | StudyConfig
 
-# Planning task -> its configuration, and the workflow of a configuration.
-_KINDS: Mapping[str, tuple[type, Callable[[Any], Workflow]]] = {
-    f"{{{{{TASKS_MODULE}.PlanTask}}}}": (CampaignConfig, campaign_workflow),
-    f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, ledge_workflow),
-    f"{{{{{TASKS_MODULE}.PlanActiveTask}}}}": (ActiveConfig, active_workflow),
-    STUDY: (StudyConfig, study_workflow),
-}
+# Planning task -> its configurations, how they are read, and the workflow of one.
+_KINDS: Mapping[str, tuple[type, Callable[[Any], Any], Callable[[Any], Workflow]]] = {
+    f"{{{{{TASKS_MODULE}.PlanTask}}}}": (
+        CampaignConfig, CampaignConfig.from_dict, campaign_workflow
+    ),
+    f"{{{{{TASKS_MODULE}.PlanLedgeTask}}}}": (LedgeConfig, LedgeConfig.from_dict, ledge_workflow),
+    f"{{{{{TASKS_MODULE}.PlanActiveTask}}}}": (ActiveConfig, active_config, active_workflow),
+    STUDY: (StudyConfig, StudyConfig.from_dict, study_workflow),
+}  # fmt: skip
 
 # Options of structure sources and imports that name files.
 PATH_OPTIONS = ("path", "paths", "index")
+# Options of engines that name files or folders, and the one that may be a program's bare name.
+ENGINE_PATHS, PROGRAM = ("parameter_directory", "pseudopotentials"), "executable"
 
 
 def config_of_task(task: Mapping[str, Any]) -> Config:
@@ -46,12 +51,12 @@ def config_of_task(task: Mapping[str, Any]) -> Config:
     name = task.get("_fw_name")
     if name not in _KINDS:
         raise ConfigError(f"{name} is no planning task; expected one of {', '.join(_KINDS)}")
-    return _KINDS[name][0].from_dict(task.get("campaign"))
+    return _KINDS[name][1](task.get("campaign"))
 
 
 def workflow_of(config: Config) -> Workflow:
     """The workflow of one planning task for this configuration."""
-    for kind, build in _KINDS.values():
+    for kind, _, build in _KINDS.values():
         if isinstance(config, kind):
             return build(config)
     raise ConfigError(f"no workflow for a {type(config).__name__}")
@@ -103,11 +108,16 @@ def _anchored(campaign: Any, folder: Path) -> Any:
         anchored["training"] = _with_full_paths(campaign["training"], folder, ("data",))
     for section in ("structures", "imports"):
         if isinstance(campaign.get(section), list):
-            anchored[section] = [_with_full_paths(e, folder) for e in campaign[section]]
+            entries = campaign[section]
+            anchored[section] = [_with_full_paths(e, folder, PATH_OPTIONS) for e in entries]
+    if isinstance(engine := campaign.get("engine_config"), Mapping):
+        # As a shell reads it: "Quanty" is looked for on the PATH, "bin/Quanty" is a file.
+        program = (PROGRAM,) if "/" in str(engine.get(PROGRAM)) else ()
+        anchored["engine_config"] = _with_full_paths(engine, folder, ENGINE_PATHS + program)
     return anchored
 
 
-def _with_full_paths(entry: Any, folder: Path, names: Sequence[str] = PATH_OPTIONS) -> Any:
+def _with_full_paths(entry: Any, folder: Path, options: tuple[str, ...]) -> Any:
     if not isinstance(entry, Mapping):
         return entry
 
@@ -118,4 +128,4 @@ def _with_full_paths(entry: Any, folder: Path, names: Sequence[str] = PATH_OPTIO
             return value
         return str(folder / value)  # an absolute path stays as it is
 
-    return {key: full(value) if key in names else value for key, value in entry.items()}
+    return {key: full(value) if key in options else value for key, value in entry.items()}

@@ -9,9 +9,10 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -128,8 +129,7 @@ def _make(
     key, first = block_key(request), request["first_row"]
     entry = store.blocks.entry(key)
     if entry is not None and _SIGN[config.keep] in entry.arrays:
-        written = table.spectra(first)
-        if written is not None and checksum(written) == entry.spectra_crc32:
+        if is_written(config, table, request, entry.spectra_crc32):
             store.blocks.join(key, config.campaign_id)
             return "present"
         if "spectra" in entry.arrays:
@@ -144,13 +144,28 @@ def _make(
     return "computed"
 
 
-def _compute(
-    config: LedgeConfig, solver: Solver, request: dict, key: str
-) -> tuple[Block, np.ndarray]:
-    parameters = sample_parameters(
+def is_written(
+    config: LedgeConfig, table: SpectraTable, request: Mapping[str, Any], spectra_crc32: int
+) -> bool:
+    """Whether a dataset holds a block whole: its spectra's checksum, and its parameters."""
+    first = request["first_row"]
+    spectra, parameters = table.spectra(first), table.parameters(first)
+    if spectra is None or parameters is None or checksum(spectra) != spectra_crc32:
+        return False
+    return np.array_equal(parameters, _parameters(config, request))
+
+
+def _parameters(config: LedgeConfig, request: Mapping[str, Any]) -> np.ndarray:
+    return sample_parameters(
         request["ion"], config.seed, request["first_row"], request["n_rows"],
         ranges=config.ranges, method=config.sampling,
     )  # fmt: skip
+
+
+def _compute(
+    config: LedgeConfig, solver: Solver, request: dict, key: str
+) -> tuple[Block, np.ndarray]:
+    parameters = _parameters(config, request)
     started, cpu = time.perf_counter(), _cpu_seconds()
     spectra = round_mantissa(solver.spectra(parameters), config.mantissa_bits)
     arrays = {"parameters": parameters}

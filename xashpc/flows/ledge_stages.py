@@ -11,13 +11,13 @@ from xashpc.flows.ledge_blocks import (
     block_key,
     block_request,
     ensure_table,
+    is_written,
     solver_of,
     table_path,
     versions,
 )
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.storage import Store
-from xashpc.storage.blocks import checksum
 from xashpc.storage.spectra_table import SpectraTable
 
 SUMMARY = "ledge.json"
@@ -76,21 +76,21 @@ def finish_ledge(store: Store, config: LedgeConfig, directory: Path) -> dict:
     n_bytes = 0
     for ion in config.ions:
         solver, path = solver_of(config, ion), table_path(directory, ion)
-        keys = [
-            block_key(block_request(config, ion, first, solver)) for first in config.block_starts()
-        ]
+        requests = [block_request(config, ion, first, solver) for first in config.block_starts()]
+        keys = [block_key(request) for request in requests]
         entries = store.blocks.entries(keys, config.campaign_id)
         table = SpectraTable(path)
         bad = [
             key
-            for key, first in zip(keys, config.block_starts(), strict=True)
-            if key not in entries or not _same(table, first, entries[key].spectra_crc32)
+            for key, request in zip(keys, requests, strict=True)
+            if key not in entries
+            or not is_written(config, table, request, entries[key].spectra_crc32)
         ]
         if bad:
             missing[ion] = len(bad)
             continue
         if not table.complete:
-            table.finish(keys)
+            table.finish(keys, solver.energies)
         n_bytes += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if missing:
         raise StoreError(
@@ -111,8 +111,3 @@ def finish_ledge(store: Store, config: LedgeConfig, directory: Path) -> dict:
     write_json(directory / SUMMARY, summary)
     store.update_campaign(config.campaign_id, stage="done", finished_at=datetime.now(UTC))
     return summary
-
-
-def _same(table: SpectraTable, first: int, wanted: int) -> bool:
-    spectra = table.spectra(first)
-    return spectra is not None and checksum(spectra) == wanted

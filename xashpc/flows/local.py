@@ -129,11 +129,13 @@ def ensure_added(launchpad: LaunchPad, config: Config) -> bool:
     return True
 
 
-def rerun_from(launchpad: LaunchPad, campaign_id: str, stage: str) -> None:
-    """Run a finished stage and all after it once more, e.g. ``"process"``."""
+def rerun_from(launchpad: LaunchPad, campaign_id: str, stage: str) -> int:
+    """Run a finished stage and all after it once more, e.g. ``"process"``; how many Fireworks."""
     query = {"spec.campaign_id": campaign_id, "name": {"$regex": f": {stage}$"}}
-    for firework in launchpad.fireworks.find(query, {"fw_id": 1}):
-        launchpad.rerun_fw(firework["fw_id"])
+    found = [firework["fw_id"] for firework in launchpad.fireworks.find(query, {"fw_id": 1})]
+    for number in found:
+        launchpad.rerun_fw(number)
+    return len(found)
 
 
 def unfinished(launchpad: LaunchPad, campaign_id: str) -> bool:

@@ -24,17 +24,6 @@ logger = logging.getLogger(__name__)
 STAGES = ("planning", "running", "processing", "training", "reporting", "done")
 
 
-def open_campaign(store: Store, campaign_id: str) -> CampaignConfig:
-    """The configuration that planning stored.
-
-    Raises
-    ------
-    NotFoundError
-        If this campaign was never planned in this database.
-    """
-    return CampaignConfig.from_dict(store.campaign(campaign_id)["config"])
-
-
 def plan_stage(
     store: Store, config: CampaignConfig, directory: Path
 ) -> tuple[list[list[str]], dict]:

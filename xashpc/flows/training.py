@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fireworks import Firework, Workflow
 
-from xashpc.disk import read_yaml
+from xashpc.disk import read_yaml, sole_user
 from xashpc.errors import ConfigError
 from xashpc.flows.workflow import TASKS_MODULE
 from xashpc.training.checkpoint import FILE as CHECKPOINT
@@ -41,11 +41,6 @@ class TrainingJob:
     def checkpoint(self) -> Path:
         """From where an interrupted training goes on."""
         return Path(self.options.output) / CHECKPOINT
-
-
-def written_since(path: Path, moment_s: float) -> bool:
-    """Whether a file was written after a moment of :func:`time.time`."""
-    return path.exists() and path.stat().st_mtime >= moment_s
 
 
 def job_from_dict(values: Any, folder: Path | None = None) -> TrainingJob:
@@ -111,11 +106,38 @@ def training_workflow(values: Mapping[str, Any]) -> Workflow:
     return Workflow([firework], name=job.options.name)
 
 
-def train_job(job: TrainingJob) -> dict[str, Any]:
-    """Train, going on from a checkpoint if there is one; the card."""
-    if job.ranks == 1:
-        return train_network(job.options, resume=True)
-    return run_ranks(job.options, job.ranks, launcher=job.launcher, resume=True)
+def train_job(
+    job: TrainingJob,
+    *,
+    resume: bool = True,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    poll: Callable[[], None] | None = None,
+    discovery: Path | None = None,
+    min_ranks: int = 1,
+) -> dict[str, Any]:
+    """Train, alone in the output folder; the card.
+
+    Parameters
+    ----------
+    resume : bool
+        Go on from a checkpoint if there is one.
+    on_epoch, poll
+        Told each row of the log, or called twice a second where ranks have processes of their own.
+    discovery, min_ranks
+        Ranks that may come and go: see :func:`xashpc.training.launch.run_ranks`.
+
+    Raises
+    ------
+    ConfigError
+        If another process trains into the folder.
+    """
+    with sole_user(Path(job.options.output)):
+        if job.ranks == 1 and discovery is None:
+            return train_network(job.options, resume=resume, on_epoch=on_epoch)
+        return run_ranks(
+            job.options, job.ranks, launcher=job.launcher, resume=resume,
+            discovery=discovery, min_ranks=min_ranks, poll=poll,
+        )  # fmt: skip
 
 
 def run_training(job: TrainingJob) -> dict[str, Any]:

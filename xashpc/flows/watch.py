@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ STATES = (
     "RUNNING", "READY", "RESERVED", "WAITING", "COMPLETED", "FIZZLED", "PAUSED", "DEFUSED",
     "ARCHIVED",
 )  # fmt: skip
+# In this order: slurm-wlm-torque gives SLURM a qstat as well.
+QUEUES = {"slurm": "squeue", "pbs": "qstat"}
 MAX_LAUNCHES = 200
 MAX_JOBS = 500
 
@@ -80,14 +83,21 @@ class WorkflowWatch:
 
     @staticmethod
     def queue() -> tuple[list[dict[str, str]] | None, str]:
-        """This user's jobs of SLURM, or None with the reason."""
-        if shutil.which("squeue") is None:
-            return None, "There is no squeue on this machine."
+        """This user's jobs of SLURM, else of PBS or Torque, or None with the reason."""
+        kind = next((kind for kind, program in QUEUES.items() if shutil.which(program)), None)
+        if kind is None:
+            programs = " and no ".join(QUEUES.values())
+            return None, f"There is no {programs} on this machine."
         try:
-            jobs = Scheduler("slurm", "", "").jobs()
+            jobs = Scheduler(kind, "", "").jobs()
         except SchedulerError as error:
             return None, str(error)
-        rows = [{"id": job.id, "state": job.state, "name": job.name} for job in jobs.values()]
+        me = getpass.getuser()
+        rows = [
+            {"id": job.id, "state": job.state, "name": job.name}
+            for job in jobs.values()
+            if job.owner in ("", me)  # qstat shows everybody's
+        ]
         return rows[:MAX_JOBS], ""
 
 

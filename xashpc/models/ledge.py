@@ -6,6 +6,7 @@ polynomial features themselves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -250,12 +251,17 @@ class LedgeSlcnn(LedgeLcnn):
         return layers.Add()(parts) if settings.join == "sum" else layers.Concatenate()(parts)
 
 
-def entrance(inputs: keras.KerasTensor, model: Model, seeds: SeedSequence) -> keras.KerasTensor:
+def entrance(
+    inputs: keras.KerasTensor,
+    model: Model,
+    seeds: SeedSequence,
+    columns: Sequence[int] | None = None,
+) -> keras.KerasTensor:
     """Polynomial features and the dense layers that every network begins with."""
     from xashpc.models.ledge_layers import PolynomialFeatures
 
     settings = model.hyper_parameters
-    graph = PolynomialFeatures(settings.degree)(inputs)
+    graph = PolynomialFeatures(settings.degree, columns)(inputs)
     for size in settings.entrance:
         graph = dense(graph, size, settings.activation, seeds)
     return graph

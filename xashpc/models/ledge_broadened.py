@@ -26,8 +26,6 @@ class BroadenedParameters(LedgeParameters):
         Columns of sigma, Gamma1 and Gamma2.
     widths_low, widths_high : three float
         eV, full widths: Lueder 2021, table 1.
-    base_ev : float
-        Lorentzian width that the sharp parts keep.
     """
 
     entrance: tuple[int, ...] = (260,)
@@ -38,21 +36,22 @@ class BroadenedParameters(LedgeParameters):
     widths: tuple[int, int, int] = (6, 7, 8)
     widths_low: tuple[float, float, float] = (0.05, 0.3, 0.3)
     widths_high: tuple[float, float, float] = (0.2, 1.0, 1.2)
-    base_ev: float = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.base_ev < min(self.widths_low[1:]):
+        pairs = list(zip(self.widths_low, self.widths_high, strict=True))
+        if not all(0 < low < high for low, high in pairs) or len(set(self.widths)) != 3:
             raise ConfigError(
-                f"base_ev must be below the least Lorentzian width, {min(self.widths_low[1:])} eV; "
-                f"found {self.base_ev}"
+                f"widths must be three columns, each with 0 < low < high (eV); found {self.widths} "
+                f"and {pairs}"
             )
 
 
 class LedgeBroadened(Model):
     """Dense layers to an L3 and an L2 part, each convolved with the widths that were asked for.
 
-    Not of the paper.
+    The dense layers see the other parameters alone: parts are spectra of the least widths, positive
+    everywhere. Not of the paper.
     """
 
     name = "ledge-broadened"
@@ -74,11 +73,12 @@ class LedgeBroadened(Model):
                 f"{inputs.shape[1]} columns"
             )
         layers = require("keras.layers", extra="train", purpose=f"the model {self.name}")
-        graph = entrance(inputs, self, seeds)
+        others = [n for n in range(inputs.shape[1]) if n not in settings.widths]
+        graph = entrance(inputs, self, seeds, columns=others)
         for _ in range(settings.n_layers):
             graph = dense(graph, settings.width, settings.activation, seeds)
-        parts = layers.Reshape((2, n_outputs))(dense(graph, 2 * n_outputs, None, seeds))
+        # softplus: an absorption is positive, and the height that spectra are divided by with it.
+        parts = layers.Reshape((2, n_outputs))(dense(graph, 2 * n_outputs, "softplus", seeds))
         return Broadening(
-            settings.step_ev, settings.widths, settings.widths_low, settings.widths_high,
-            settings.base_ev,
-        )(parts, inputs)  # fmt: skip
+            settings.step_ev, settings.widths, settings.widths_low, settings.widths_high
+        )(parts, inputs)

@@ -23,20 +23,24 @@ class PolynomialFeatures(keras.layers.Layer):
     ----------
     degree : int
         M; 1 passes the inputs on.
+    columns : sequence of int, optional
+        The inputs used; all by default.
     """
 
-    def __init__(self, degree: int, **settings) -> None:
+    def __init__(self, degree: int, columns=None, **settings) -> None:
         super().__init__(**settings)
-        self.degree = degree
+        self.degree, self.columns = degree, None if columns is None else list(columns)
 
     def build(self, input_shape) -> None:
-        inputs = range(int(input_shape[-1]))
+        inputs = range(int(input_shape[-1])) if self.columns is None else range(len(self.columns))
         self._products = [
             np.array(list(combinations_with_replacement(inputs, total))).T
             for total in range(2, self.degree + 1)
         ]
 
     def call(self, inputs):
+        if self.columns is not None:
+            inputs = ops.take(inputs, self.columns, axis=1)
         parts = [inputs]
         for columns in self._products:
             product = ops.take(inputs, columns[0], axis=1)
@@ -46,7 +50,7 @@ class PolynomialFeatures(keras.layers.Layer):
         return ops.concatenate(parts, axis=1)
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "degree": self.degree}
+        return {**super().get_config(), "degree": self.degree, "columns": self.columns}
 
 
 def output_length(length: int, kernel: int, stride: int, padding: str) -> int:
@@ -134,11 +138,12 @@ class LocallyConnected(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Broadening(keras.layers.Layer):
-    """Gaussian and Lorentzian widths applied to the sharp L3 and L2 parts that a network gives.
+    """Widths applied to the L3 and L2 parts that a network gives, then box normalisation.
 
     What the model Hamiltonian does last is known exactly (Lueder 2021, eq. 3 and below it):
     intensity below the step is convolved with the Lorentzian of Gamma1, above with that of Gamma2,
-    all of it with the Gaussian. A network need not learn the shape that widths give to a line.
+    the sum with the Gaussian, and each spectrum is scaled to 0..1. So a network need not learn what
+    widths do, and its parts, spectra of the least widths, do not depend on them.
 
     Parameters
     ----------
@@ -148,13 +153,11 @@ class Broadening(keras.layers.Layer):
         Columns of sigma, Gamma1 and Gamma2 among the inputs.
     low, high : three float
         Ranges (eV, full widths at half maximum) that the inputs' 0..1 stand for.
-    base_ev : float
-        Lorentzian width that the network's own parts are taken to have already.
     """
 
-    def __init__(self, step_ev: float, columns, low, high, base_ev: float, **settings) -> None:
+    def __init__(self, step_ev: float, columns, low, high, **settings) -> None:
         super().__init__(**settings)
-        self.step_ev, self.base_ev = step_ev, base_ev
+        self.step_ev = step_ev
         self.columns, self.low, self.high = list(columns), list(low), list(high)
 
     def build(self, parts_shape, widths_shape) -> None:
@@ -172,19 +175,20 @@ class Broadening(keras.layers.Layer):
     def call(self, parts, widths):
         low, high = np.array(self.low, "float32"), np.array(self.high, "float32")
         found = low + (high - low) * ops.take(widths, self.columns, axis=1)
-        sigma, gamma = found[:, None, :1], found[:, 1:, None] - self.base_ev
-        kernel = ops.exp(sigma**2 * self._gaussian + gamma * self._lorentzian)
-        # Of height 1, not of area 1: a lone line keeps its height whatever its width, as the box
-        # normalisation of the targets has it.
-        kernel = kernel / ops.mean(kernel, axis=-1, keepdims=True)
+        # Lorentzian widths add up, Gaussian ones as squares: what is missing to the least widths.
+        sigma2, gamma = found[:, None, :1] ** 2 - low[0] ** 2, found[:, 1:, None] - low[1:, None]
+        kernel = ops.exp(sigma2 * self._gaussian + gamma * self._lorentzian)
         padded = ops.pad(parts, ((0, 0), (0, 0), (0, self._padded - self._length)))
         real, imaginary = ops.rfft(padded)
         real, imaginary = ops.sum(real * kernel, axis=1), ops.sum(imaginary * kernel, axis=1)
-        return ops.irfft((real, imaginary), self._padded)[:, : self._length]
+        spectra = ops.irfft((real, imaginary), self._padded)[:, : self._length]
+        least = ops.min(spectra, axis=1, keepdims=True)
+        height = ops.max(spectra, axis=1, keepdims=True) - least
+        return (spectra - least) / (height + keras.config.epsilon())
 
     def compute_output_shape(self, parts_shape, widths_shape):
         return (parts_shape[0], parts_shape[-1])
 
     def get_config(self) -> dict:
-        names = ("step_ev", "columns", "low", "high", "base_ev")
+        names = ("step_ev", "columns", "low", "high")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

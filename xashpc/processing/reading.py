@@ -121,12 +121,13 @@ def read_documents(
         if isinstance(found, str):
             removed[key] = found
             continue
-        rows[key], pairs[key] = _row(key, document), found
+        rows[key], pairs[key] = row_of(key, document), found
     ordered = sorted(rows.values(), key=lambda row: row.order)
     return Reading(ordered, [pairs[row.key] for row in ordered], removed)
 
 
-def _row(key: str, document: Mapping[str, Any]) -> Row:
+def row_of(key: str, document: Mapping[str, Any]) -> Row:
+    """A document that has a spectrum as a row."""
     site = document.get("site")
     return Row(
         key=key,

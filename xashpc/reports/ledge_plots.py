@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from xashpc.reports import figure_style as style
 
-MODEL_COLOUR, NETWORK_COLOUR = "#0072B2", "#D55E00"
+MODEL_COLOUR, NETWORK_COLOUR, QUANTY_COLOUR = "#0072B2", "#D55E00", "#C8C8C8"
 EDGE_COLOURS = {"L3": "#0072B2", "L2": "#D55E00"}
 INTERVALS = ("< 3 %", "3-4 %", "4-5 %", "5-6 %", "6-7 %", "7-10 %", "> 10 %")
 _GRADES = ("#08519c", "#3182bd", "#6baed6", "#9ecae1", "#c6dbef", "#fdae6b", "#d55e00")
@@ -164,10 +164,14 @@ def symmetric(evaluation: Evaluation) -> Figure:
 
 
 def compounds(found: Mapping[str, Mapping[str, Any]], energy: Mapping[str, Any]) -> Figure:
-    """Compounds of table 4: model and network."""
+    """Compounds of table 4: model, network and, where it was run, Quanty."""
     figure = style.new_figure(8.6, 2.4 * -(-len(found) // 2))
     for number, (name, case) in enumerate(found.items()):
         axes = style.dress(figure.add_subplot(-(-len(found) // 2), 2, number + 1))
+        if "quanty" in case:
+            # Broad and below the others: it lies under the model's line.
+            axes.plot(np.asarray(energy[name]), case["quanty"], color=QUANTY_COLOUR,
+                      linewidth=4.0, label="Quanty")  # fmt: skip
         _pair(axes, np.asarray(energy[name]), case)
         style.title(axes, f"{name}: SE {100 * case['se']:.1f} %")
         if number == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -197,6 +197,25 @@ class BlockRecords:
             found["_id"], found["request"], arrays, found["spectra_crc32"], found["runtime_s"],
             found["environment"], found["versions"], found["created_at"], found["cpu_s"],
         )  # fmt: skip
+
+    def headers(self, campaign: str) -> Iterator[dict]:
+        """``_id``, ``request`` and ``spectra_crc32`` of each of the campaign's blocks."""
+        query, shown = {"campaigns": campaign}, {"request": 1, "spectra_crc32": 1}
+        yield from self._connection.call(lambda: list(self._blocks.find(query, shown)))
+
+    def discard(self, key: str) -> bool:
+        """Take a block that somebody altered out of the way, so that it is computed again.
+
+        What it said is kept in the collection ``altered``, without its arrays. False if there is
+        none with this key.
+        """
+        found = self.document(key)
+        if found is None:
+            return False
+        kept = {"_id": f"{key}:{now().isoformat()}", "document": found}
+        self._connection.insert_missing(self._connection.database["altered"], [kept])
+        self._connection.call(lambda: self._blocks.delete_one({"_id": key}))
+        return True
 
     def document(self, key: str) -> dict | None:
         """What is stored of a block but its arrays; None if there is nothing."""

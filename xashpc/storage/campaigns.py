@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pymongo.errors import DuplicateKeyError
 
 from xashpc.calculation import Calculation
 from xashpc.errors import NotFoundError
 from xashpc.storage.connection import Connection
-from xashpc.storage.queries import outcome_pipeline, summarise_outcomes
+from xashpc.storage.queries import summarise_outcomes
 from xashpc.storage.records import member_id, plain, request_document
 from xashpc.storage.schema import SCHEMA_VERSION, validate
+from xashpc.storage.tallies import Tallies
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REFUSAL_FIELDS = ("source", "source_id", "name", "site", "code", "message")
 CAMPAIGN_COLUMNS = ("campaign", "name", "stage", "asked", "refused", "created_at", "finished_at")
@@ -43,6 +46,7 @@ class CampaignRecords:
         self._requests = connection.database["requests"]
         self._refusals = connection.database["refusals"]
         self._members = connection.database["members"]
+        self._tallies = Tallies(connection)
 
     # Campaign documents
 
@@ -75,6 +79,8 @@ class CampaignRecords:
 
     def table(self) -> pd.DataFrame:
         """One row a campaign, oldest first."""
+        import pandas as pd  # takes half a second, and workers make no tables
+
         fields = [name for name in CAMPAIGN_COLUMNS if name != "campaign"]
         found = self._connection.call(
             lambda: list(self._campaigns.find({}, dict.fromkeys(fields, 1)))
@@ -110,6 +116,7 @@ class CampaignRecords:
         self._connection.insert_missing(self._members, members)
         query = {"_id": {"$in": [member["_id"] for member in members]}, "asked": False}
         self._connection.call(lambda: self._members.update_many(query, {"$set": {"asked": True}}))
+        self._tallies.touch(campaign, keys)
 
     def requests(self, campaign: str, keys: Iterable[str] | None = None) -> list[Calculation]:
         """Requests in the order they were put, or in the order of ``keys``."""
@@ -154,6 +161,7 @@ class CampaignRecords:
             documents.append(document)
         for batch in batches(documents):
             self._connection.insert_missing(self._refusals, batch)
+        self._tallies.touch_refusals(campaign)
 
     def refusals(self, campaign: str) -> list[dict]:
         """Refusals as they were put, in order."""
@@ -178,6 +186,7 @@ class CampaignRecords:
                 self._members.update_one(query, update, upsert=True)
 
         self._connection.call(write)
+        self._tallies.touch(campaign, [key])
 
     def set_members(self, campaign: str, endings: Mapping[str, tuple[str, str]]) -> None:
         """As :meth:`set_member` for many keys, each with its kind and status."""
@@ -198,6 +207,7 @@ class CampaignRecords:
                             for key in batch
                         ],
                     )  # fmt: skip
+        self._tallies.touch(campaign, endings)
 
     def unfinished(self, campaign: str) -> list[str]:
         """Keys asked for that have no status, in order."""
@@ -210,14 +220,12 @@ class CampaignRecords:
         for batch in batches(keys):
             query = {"key": {"$in": list(batch)}}
             update = {"$set": {"kind": None, "status": None}}
+            found = self._connection.call(lambda q=query: list(self._members.find(q)))
             self._connection.call(lambda q=query, u=update: self._members.update_many(q, u))
+            for campaign in {member["campaign"] for member in found}:
+                keys_of = [m["key"] for m in found if m["campaign"] == campaign]
+                self._tallies.touch(campaign, keys_of)
 
     def count(self, campaign: str) -> dict[str, int]:
         """See :meth:`xashpc.storage.documents.Store.count_outcomes`."""
-        refused = self._connection.call(
-            lambda: self._refusals.count_documents({"campaign": campaign})
-        )
-        groups = self._connection.call(
-            lambda: list(self._members.aggregate(outcome_pipeline(campaign)))
-        )
-        return summarise_outcomes(groups, refused)
+        return summarise_outcomes(*self._tallies.groups(campaign))

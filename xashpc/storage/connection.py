@@ -35,6 +35,10 @@ DEFAULT_HOST, DEFAULT_PORT = "localhost", 27017  # MongoDB manual, "Connection S
 # How long a first call waits for a server, s: long enough for a network, short for a person.
 SELECTION_TIMEOUT_S = 5.0
 
+# How long the driver's heartbeat waits for an answer before it gives up every call under way, s.
+# A server that builds an index on a busy machine is silent for seconds and is not lost.
+HEARTBEAT_TIMEOUT_S = 30.0
+
 # How long later calls go on trying after the server was lost, s: a database that is restarted by
 # hand, or by a service manager after a crash, is back within a minute.
 RETRY_S = 90.0
@@ -183,7 +187,7 @@ class Connection:
         self._reached = False
         defaults = {
             "serverSelectionTimeoutMS": int(SELECTION_TIMEOUT_S * 1000),
-            "connectTimeoutMS": int(SELECTION_TIMEOUT_S * 1000),
+            "connectTimeoutMS": int(HEARTBEAT_TIMEOUT_S * 1000),
             "appname": "xashpc",
         }
         # Arguments would overrule what the URI says.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pymongo import ASCENDING
 from pymongo.errors import DuplicateKeyError
 
@@ -29,7 +28,11 @@ from xashpc.storage.queries import INDEXES
 from xashpc.storage.questions import Questions
 from xashpc.storage.records import SPECTRUM_TYPE, now, spectrum_document
 from xashpc.storage.schema import validate
+from xashpc.storage.search import Source
 from xashpc.storage.studies import StudyRecords
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KEY_DIGITS = 64  # sha256 in hexadecimal
 # Documents of one insert: some megabytes, far below the 48 MB of a message.
@@ -70,7 +73,7 @@ class Store(Questions):
     ) -> None:
         self._connection = Connection(Target(uri, database, dict(options or {})), retry_s=retry_s)
         self._spectra = self._connection.database["spectra"]
-        self._density = {}
+        self._source = Source(self._connection, self._spectra, {})
         self._files = FileStore(self._connection)
         self._campaigns = CampaignRecords(self._connection)
         #: Blocks of model spectra with sampled parameters.
@@ -184,7 +187,8 @@ class Store(Questions):
         by_key: dict[str, Result] = {}
         for result in results:
             by_key.setdefault(result.calculation.key, result)
-        present = self.existing(by_key)
+        # Whose document is there needs no files; without files, inserting tells as well.
+        present = self.existing(by_key) if any(r.files for r in by_key.values()) else {}
         documents, packed = [], []
         for key, result in by_key.items():
             if key in present:

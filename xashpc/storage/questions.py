@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from pymongo.collection import Collection
-
 from xashpc.errors import ConfigError
-from xashpc.storage.connection import Connection
 from xashpc.storage.filters import check_filter
-from xashpc.storage.objects import to_pymatgen, to_xarray
 from xashpc.storage.queries import (
     FILTER_NAMES,
     PROJECTION,
@@ -22,9 +18,10 @@ from xashpc.storage.queries import (
     select_frame,
     to_frame,
 )
-from xashpc.storage.search import explain, search
+from xashpc.storage.search import Search, Source, explain
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
     from pymatgen.analysis.xas.spectrum import XAS
 
@@ -34,10 +31,8 @@ _KEY_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 class Questions:
     """The part of :class:`~xashpc.storage.documents.Store` that finds spectra."""
 
-    _connection: Connection
-    _spectra: Collection
-    #: How many documents a question finds, as far as it was asked before.
-    _density: dict[str, float]
+    #: Where spectra are, and how many documents a question found before.
+    _source: Source
 
     def find(
         self,
@@ -121,10 +116,7 @@ class Questions:
             raise ConfigError(f"limit must be 0 (all) or positive; found {limit}")
         if after and not _KEY_PREFIX.fullmatch(after):
             raise ConfigError(f"after must be a content key; found {after!r:.80}")
-        return search(
-            self._connection, self._spectra, query, projection,
-            after=after, limit=limit, density=self._density,
-        )  # fmt: skip
+        return Search(self._source, query, projection, start=after, limit=limit)
 
     def documents(
         self,
@@ -151,16 +143,35 @@ class Questions:
 
     def find_xarray(self, **asked: Any) -> xr.Dataset:
         """Spectra for the arguments of :meth:`documents`; see :func:`.objects.to_xarray`."""
+        from xashpc.storage.objects import to_xarray  # with xarray, which workers do not need
+
         return to_xarray(self.documents(**asked))
 
     def find_pymatgen(self, **asked: Any) -> Iterator[tuple[str, XAS]]:
         """Key and ``pymatgen.analysis.xas.spectrum.XAS`` for the arguments of :meth:`documents`."""
+        from xashpc.storage.objects import to_pymatgen
+
         return to_pymatgen(self.documents(**asked))
 
     def explain(self, **asked: Any) -> list[tuple[str, ...]]:
         """Stages of the server's plans for the arguments of :meth:`documents`."""
         filter = asked.pop("filter", None)
-        return explain(self._connection, self._spectra, self._query(filter, **asked))
+        return explain(self._source, self._query(filter, **asked))
+
+    def documents_of(
+        self, keys: Sequence[str], projection: Mapping[str, Any] | None = None
+    ) -> list[dict]:
+        """Documents with these content keys, in no order; keys that are not there are left out."""
+        query, source = {"_id": {"$in": list(keys)}}, self._source
+        return source.connection.call(lambda: list(source.spectra.find(query, projection)))
+
+    def documents_since(
+        self, moment: datetime, projection: Mapping[str, Any] | None = None
+    ) -> list[dict]:
+        """Documents stored at this moment or later, by their own clock, in no order."""
+        query = {"created_at": {"$gte": moment}}
+        source = self._source
+        return source.connection.call(lambda: list(source.spectra.find(query, projection)))
 
     def iter_documents(
         self, filter: Mapping[str, Any], projection: Mapping[str, Any] | None = None

@@ -13,6 +13,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -163,20 +164,41 @@ class SpectraTable:
                 f"{self.block_rows}; written so, two workers might share a chunk"
             )
         # What changes is not complete until it is finished again.
-        (self.path / MANIFEST).unlink(missing_ok=True)
+        self.doubt()
         # Parameters first: spectra say that the block is there.
         self._parameters[first:last] = parameters
         self._spectra[first:last] = spectra
 
     def spectra(self, first: int) -> np.ndarray | None:
         """(n, n_energy) of the block that begins with ``first``; None if it is damaged."""
+        return self._block(self._spectra, first)
+
+    def parameters(self, first: int) -> np.ndarray | None:
+        """(n, n_parameters) of the block that begins with ``first``; None if it is damaged."""
+        return self._block(self._parameters, first)
+
+    def _block(self, array: zarr.Array, first: int) -> np.ndarray | None:
         try:
-            return self._spectra[first : min(first + self.block_rows, self.n_rows)]
+            return array[first : min(first + self.block_rows, self.n_rows)]
         except (OSError, ValueError, RuntimeError):  # cut off, or its checksum differs
             return None
 
-    def finish(self, keys: Sequence[str]) -> None:
-        """Note the blocks' keys, and declare the table complete."""
+    def doubt(self) -> None:
+        """Take the declaration back that the table is complete."""
+        (self.path / MANIFEST).unlink(missing_ok=True)
+
+    def finish(self, keys: Sequence[str], energies: np.ndarray | None = None) -> None:
+        """Note the blocks' keys, and declare the table complete.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Content keys of the blocks.
+        energies : (n_energy,) eV, optional
+            Written once more: what nobody compares must not be declared whole when it is damaged.
+        """
+        if energies is not None:
+            self._group["energy"][:] = np.asarray(energies)
         self._group["key"][:] = np.array([list(bytes.fromhex(key)) for key in keys], dtype=np.uint8)
         with warnings.catch_warnings():
             # Readers that do not know consolidated metadata find the plain metadata beside it.
@@ -222,6 +244,49 @@ def open_table(path: Path | str, *, verify: bool = False) -> xr.Dataset:
         dataset = dataset.drop_vars("key").assign_coords(parameter=("parameter", names))
         ions = np.full(dataset.sizes["row"], attrs["ion"])
         return dataset.assign_coords(ion=("row", ions), key=("block", np.array(keys)))
+
+
+@dataclass(frozen=True, eq=False)
+class TableRow:
+    """One row of a table, complete or not.
+
+    Attributes
+    ----------
+    energy : (n_energy,) eV
+    spectrum : (n_energy,) per eV, or None while it is not computed
+    parameters : mapping of name to value
+    n_rows : int
+        Of the whole table.
+    """
+
+    energy: np.ndarray
+    spectrum: np.ndarray | None
+    parameters: dict[str, float]
+    n_rows: int
+
+
+def read_row(path: Path | str, row: int) -> TableRow:
+    """One row of a table, also while others fill it; nothing is written.
+
+    Raises
+    ------
+    DatasetError
+        If there is no table, it is damaged there, or it has no such row.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise DatasetError(f"there is no dataset {path.name} in the campaign's folder of results")
+    with _reading(path):
+        group = zarr.open_group(path, mode="r", use_consolidated=False)
+        n_rows = int(group["spectra"].shape[0])
+        if not 0 <= row < n_rows:
+            raise DatasetError(f"{path.name} has the rows 0 to {n_rows - 1}; found {row}")
+        values, names = group["parameters"][row], group["parameters"].attrs["names"]
+        spectrum, energy = group["spectra"][row], group["energy"][:]
+    # Chunks that nobody has written are filled with zeros.
+    computed = spectrum if np.any(spectrum) else None
+    numbers = dict(zip(names, map(float, values), strict=True)) if computed is not None else {}
+    return TableRow(np.asarray(energy), computed, numbers, n_rows)
 
 
 def is_complete(path: Path | str) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from xashpc.errors import NotFoundError
 from xashpc.storage.connection import Connection
 from xashpc.storage.records import now, plain
 from xashpc.storage.schema import SCHEMA_VERSIONS, validate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STUDY_COLUMNS = ("study", "name", "kind", "members", "failed", "error", "created_at")
 
@@ -76,6 +77,8 @@ class StudyRecords:
 
     def table(self) -> pd.DataFrame:
         """One row a study, oldest first."""
+        import pandas as pd  # takes half a second, and workers make no tables
+
         found = self._connection.call(lambda: list(self._studies.find({})))
         found.sort(key=lambda document: (document["created_at"], document["_id"]))
         rows = [

@@ -38,5 +38,6 @@ class NoopEngine(InProcessEngine):
         """Nothing is refused."""
 
     def compute(self, calculation: Calculation) -> Spectrum:
-        time.sleep(calculation.parameters.get("seconds", 0.0))
+        if seconds := calculation.parameters.get("seconds"):
+            time.sleep(seconds)
         return Spectrum(_ENERGY, 0.5 + np.arctan(_ENERGY - 20.0) / np.pi, "normalized")

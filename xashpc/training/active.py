@@ -12,10 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from xashpc.errors import ConfigError
+from xashpc.errors import ConfigError, DatasetError
+from xashpc.training.active_variance import most_telling
 from xashpc.training.ledge_errors import spectrum_errors
 
-STRATEGIES = ("random", "disagreement", "distance", "mixed")
+STRATEGIES = ("random", "disagreement", "distance", "mixed", "variance")
 # "mixed" spreads a batch over so many times its size of the rows with the largest disagreement.
 MIXED_CANDIDATES = 4
 
@@ -36,10 +37,12 @@ class ActiveOptions:
 
     Attributes
     ----------
-    strategy : {"random", "disagreement", "distance", "mixed"}
+    strategy : {"random", "disagreement", "distance", "mixed", "variance"}
         ``disagreement``: the rows with the largest mean spread; ``distance``: one after the other
         the row farthest from all that are known; ``mixed``: the same among the rows with large
-        spread, distances weighted by it, so that a batch does not pile up in one place.
+        spread, distances weighted by it, so that a batch does not pile up in one place;
+        ``variance``: the rows that lower a Gaussian process's mean variance over the pool the
+        most (:mod:`xashpc.training.active_variance`).
     start : int
         Random rows of the first round, the same ones for every strategy.
     batch : int
@@ -99,7 +102,7 @@ class Round:
     chosen : (n_added,) int
         Rows of the pool.
     errors : dict
-        :func:`test_errors`.
+        What ``judge`` of :func:`learn` found.
     """
 
     number: int
@@ -122,32 +125,57 @@ test_errors.__test__ = False  # its name is no test's
 
 
 def choose(
-    strategy: str, pool: NDArray, known: NDArray, size: int, learner: Learner | None, seed: int
+    strategy: str,
+    pool: NDArray,
+    known: NDArray,
+    size: int,
+    learner: Learner | None,
+    seed: int,
+    space: NDArray | None = None,
 ) -> NDArray[np.int64]:
     """Rows of the pool to compute next.
 
     Parameters
     ----------
-    pool : (n, n_inputs), all inputs of one scale
+    pool : (n, n_inputs)
+        What the learner takes.
     known : (m,) int
         Rows of the pool that are known.
     size : int
         Rows to choose, at most those that are left.
     learner : Learner, optional
-        Fitted; ``random`` and ``distance`` need none.
+        Fitted; ``random``, ``distance`` and ``variance`` need none.
     seed : int
+    space : (n, n_coordinates), optional
+        Where distances are taken, all coordinates of one scale; the pool's inputs by default.
 
     Returns
     -------
     (size,) int, none of them known and none twice
+
+    Raises
+    ------
+    ConfigError
+        If there is no such strategy, or it needs a learner.
+    DatasetError
+        If an input of the pool is not finite: every comparison with it would be wrong.
     """
     if strategy not in STRATEGIES:
         raise ConfigError(f"strategy must be of {', '.join(STRATEGIES)}; found {strategy!r}")
+    space = pool if space is None else space
+    for inputs in (pool, space):
+        if len(bad := np.flatnonzero(~np.isfinite(inputs).all(axis=1))):
+            raise DatasetError(
+                f"inputs of {len(bad)} of {len(pool)} rows of the pool are not finite, the first "
+                f"is row {bad[0]}: leave them out, no choice can be made with them"
+            )
     left = np.setdiff1d(np.arange(len(pool)), known)
     if strategy == "random":
         return np.random.default_rng([seed, len(known)]).permutation(left)[:size]
     if strategy == "distance":
-        return left[_farthest(pool[left], pool[known], np.ones(len(left)), size)]
+        return left[_farthest(space[left], space[known], np.ones(len(left)), size)]
+    if strategy == "variance":
+        return most_telling(space, known, size, seed)
     if learner is None:
         raise ConfigError(f"{strategy} needs something fitted that has a spread")
     scores = np.asarray(learner.mean_and_spread(pool[left])[1], dtype=np.float64).mean(axis=1)
@@ -156,7 +184,7 @@ def choose(
     if strategy == "disagreement":
         return left[order[:size]]
     top = order[: MIXED_CANDIDATES * size]
-    return left[top][_farthest(pool[left[top]], pool[known], scores[top], size)]
+    return left[top][_farthest(space[left[top]], space[known], scores[top], size)]
 
 
 def _farthest(rows: NDArray, known: NDArray, weights: NDArray, size: int) -> NDArray[np.int64]:
@@ -191,6 +219,8 @@ def learn(
     learner: Learner,
     options: ActiveOptions,
     *,
+    space: NDArray | None = None,
+    judge: Callable[[NDArray, NDArray], dict[str, float]] = test_errors,
     done: Sequence[Round] = (),
     on_round: Callable[[Round], None] | None = None,
 ) -> list[Round]:
@@ -200,10 +230,14 @@ def learn(
     ----------
     compute : callable
         Spectra (n, n_outputs) of pool rows given by their indices (n,).
-    pool : (n, n_inputs), all inputs of one scale
+    pool : (n, n_inputs)
     test : inputs and spectra
         A fixed set, apart from the pool.
     learner : Learner
+    space : (n, n_coordinates), optional
+        As in :func:`choose`.
+    judge : callable
+        Errors of (predicted, actual) spectra.
     done : sequence of Round
         Rounds of an earlier run: their rows are computed again (or looked up, if ``compute``
         does), and the loop goes on behind them.
@@ -231,12 +265,12 @@ def learn(
     for number in range(len(rounds), options.rounds):
         strategy = options.strategy if number else "random"
         size = sizes[number] - len(known)
-        added = choose(strategy, pool, known, size, learner, options.seed)
+        added = choose(strategy, pool, known, size, learner, options.seed, space)
         spectra.append(compute(added))
         known = np.concatenate([known, added])
         seed = training_seed(options, number)
         learner.fit(pool[known], np.concatenate(spectra), seed, warm=options.warm and number > 0)
-        errors = test_errors(learner.mean_and_spread(test[0])[0], test[1])
+        errors = judge(learner.mean_and_spread(test[0])[0], test[1])
         rounds.append(Round(number, len(known), added, errors))
         if on_round is not None:
             on_round(rounds[-1])

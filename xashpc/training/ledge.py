@@ -206,18 +206,24 @@ class Clock:
         return time.process_time() - self._cpu
 
     @property
+    def spent(self) -> float:
+        """Share of the time that is over, by the wall or by the processor; 0 without a limit."""
+        limits = (
+            (self.seconds, self.options.minutes), (self.cpu_seconds, self.options.cpu_minutes)
+        )  # fmt: skip
+        return max((used / (60 * most) for used, most in limits if most), default=0.0)
+
+    @property
     def over(self) -> bool:
         """Whether the time is up."""
-        return self.options.minutes is not None and self.seconds >= 60 * self.options.minutes
+        return self.spent >= 1
 
     def rate(self, epochs: float) -> float:
         """Learning rate after so many (parts of) epochs."""
         options = self.options
         if options.schedule == "constant":
             return options.learning_rate
-        done = epochs / options.epochs
-        if options.minutes is not None:
-            done = max(done, self.seconds / (60 * options.minutes))
+        done = max(epochs / options.epochs, self.spent)
         # Loshchilov and Hutter, ICLR 2017.
         return options.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 

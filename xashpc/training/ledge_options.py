@@ -39,6 +39,9 @@ class LedgeOptions:
     minutes : float, optional
         Training ends by then, the rate falling with the clock if that is faster than with the
         epochs. Such a run does not repeat exactly.
+    cpu_minutes : float, optional
+        The same by the processor time of this process: equal for networks that are compared on a
+        machine with other work. Where both are given, whichever ends first.
     patience : int
         Epochs without a better validation error before training ends; 0 never ends it early. The
         weights of the best epoch are kept in any case.
@@ -56,6 +59,7 @@ class LedgeOptions:
     schedule: str = "cosine"
     learning_rate: float = 2e-3
     minutes: float | None = None
+    cpu_minutes: float | None = None
     patience: int = 0
     seed: int = 0
 
@@ -74,8 +78,10 @@ class LedgeOptions:
                 "validation_share must be within 0..1 and learning_rate above 0; found "
                 f"{self.validation_share} and {self.learning_rate}"
             )
-        if self.minutes is not None and not self.minutes > 0:
-            raise ConfigError(f"minutes must be above 0; found {self.minutes}")
+        for name in ("minutes", "cpu_minutes"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} must be above 0; found {value}")
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 raise ConfigError(

@@ -18,6 +18,7 @@ from xashpc.models import get_model
 from xashpc.models.base import Model
 from xashpc.training.cards import write_network
 from xashpc.training.checkpoint import FILE as CHECKPOINT
+from xashpc.training.ledge_errors import summary
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.ranks import Ranks, current_ranks, elastic
 from xashpc.training.rows import RowSource
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 CARD_VERSION = 1
 _PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "horovod", "numpy", "zarr", "tensorstore")
+# Test spectra whose errors are measured one by one: Lueder 2021 takes 10,000 an ion.
+SPECTRA_MEASURED = 10_000
 # Of a dataset's attributes, those that say where its rows come from.
 _ORIGIN = ("ion", "element", "edge", "query", "campaign", "versions", "seed", "sampling",
            "schema_version", "kind", "created_at")  # fmt: skip
@@ -203,11 +206,20 @@ def _card(
         "ranks": trainer.ranks.size,
         "weights_sha256": digests,
         "scores": scores,
+        **_spectral_errors(trainer, split),
         "epochs_trained": trainer.progress.epoch,
         "history": list(results_of(trainer.progress.history)),
         "options": options.to_dict(),
         "versions": _versions(),
     }
+
+
+def _spectral_errors(trainer: StreamTrainer, split: Split) -> dict[str, Any]:
+    """Errors of single test spectra where these are normalised as Lueder 2021 does; of rank 0."""
+    rows = split.test[:SPECTRA_MEASURED]
+    if trainer.options.target_scaling != "box" or not rows.size or trainer.ranks.rank:
+        return {}
+    return {"spectral_errors": summary(*trainer.outputs(rows))}
 
 
 def _input_card(source: RowSource, found: Moments) -> dict[str, Any]:

@@ -173,6 +173,14 @@ class StreamTrainer:
         unit = 1.0 if self._score == "accuracy" else self._scaled.squared_unit
         return {"loss": loss / count, self._score: score * unit / count, "rows": int(count)}
 
+    def outputs(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the network gives for rows and what it should, (n, n_targets) as scaled; alone."""
+        feed = Feed(self.source, rows, batch_size=EVALUATION_ROWS, shuffle=False,
+                    options=self.options.feed)  # fmt: skip
+        pairs = [(self._stepper.predict(x), self._scaled(y)) for x, y in feed.epoch(0)]
+        found, wanted = zip(*pairs, strict=True)
+        return np.concatenate(found), np.concatenate(wanted)
+
     def weights_digest(self) -> str:
         """sha256 of this rank's weights and statistics: equal on all ranks."""
         digest = hashlib.sha256()

@@ -12,7 +12,7 @@ from jinja2 import StrictUndefined
 from xashpc import __version__
 from xashpc.storage import Store
 from xashpc.storage.pages import Pages
-from xashpc.web import campaigns, errors, failures, models, overlay, spectra, workers
+from xashpc.web import campaigns, errors, failures, ions, models, overlay, sites, spectra, workers
 from xashpc.web.guard import Guard
 from xashpc.web.services import Services, Watch
 
@@ -48,7 +48,7 @@ def create_app(
     app.extensions["xashpc"] = Services(store, Pages(store), watch, results, fireworks_url)
     errors.install(app)
     guard.install(app)
-    for pages in (campaigns, failures, spectra, overlay, models, workers):
+    for pages in (campaigns, ions, failures, spectra, sites, overlay, models, workers):
         app.register_blueprint(pages.blueprint)
     app.context_processor(lambda: {"version": __version__, "token_asked": guard.asks})
     return app

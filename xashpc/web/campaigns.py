@@ -7,7 +7,9 @@ from typing import Any
 
 from flask import Blueprint, jsonify, redirect, render_template, url_for
 
+from xashpc.storage import Store
 from xashpc.storage.pages import COUNTS
+from xashpc.web.ions import rows_of_ions
 from xashpc.web.services import PATIENCE_S, services
 
 blueprint = Blueprint("campaigns", __name__)
@@ -68,6 +70,7 @@ def one(campaign: str):
         refusals=refusals,
         more_refusals=more,
         parts=PARTS,
+        ions=rows_of_ions(service, document),
     )
 
 
@@ -87,7 +90,7 @@ def _row(document: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, 
     campaign = document["_id"]
     counts = service.kept.soon(
         ("counts", campaign),
-        lambda: service.store.count_outcomes(campaign),
+        lambda: count_of(service.store, campaign, int(document.get("asked") or 0)),
         _UNKNOWN,
         # What is done no longer changes much.
         30.0 if document.get("stage") == "done" else 2.0,
@@ -113,6 +116,15 @@ def _row(document: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, 
         "percent": round(100 * ended / total, 1) if total else 0.0,
         "bar": bar,
     }
+
+
+def count_of(store: Store, campaign: str, asked: int) -> dict[str, int]:
+    """Outcomes of a campaign's sites, or of its rows where it computes model spectra."""
+    counts = store.count_outcomes(campaign)
+    if counts["asked"] or not asked:
+        return counts
+    rows = sum(store.blocks.rows_done(campaign).values())
+    return {**counts, "asked": asked, "ok": rows, "remaining": max(asked - rows, 0)}
 
 
 def _states(campaign: str) -> dict[str, int] | None:

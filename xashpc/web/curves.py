@@ -61,13 +61,14 @@ def series_of(
             notes.append(f"{left_out} further groups are left out: {MAX_GROUPS} are shown.")
     return {
         "x_label": "Energy from the steepest rise (eV)" if align == "edge" else "Energy (eV)",
-        "y_label": _y_label(units, scale),
+        "y_label": y_label(units, scale),
         "series": series,
         "notes": notes,
     }
 
 
-def _y_label(units: set[str], scale: str) -> str:
+def y_label(units: set[str], scale: str) -> str:
+    """Name of the vertical axis for intensities of these units."""
     if scale == "max":
         return "Absorption / maximum"
     if scale == "area":

@@ -25,7 +25,7 @@ def gallery():
     """Quarantined calculations, or with ``outcome=repaired`` those that were saved."""
     question = read_question(request.args, ("reason",))
     reason = question.one("reason")
-    filters = dict(question.filters)
+    filters = dict(question.asked)
     filters.setdefault("outcome", ["quarantined"])
     service = services()
     further = None if reason is None else {"outcome.reason": reason}

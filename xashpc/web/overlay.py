@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, jsonify, render_template, request
 
 from xashpc.errors import InputError
+from xashpc.storage.filter_table import FILTERS
 from xashpc.web import questions
 from xashpc.web.curves import ALIGNMENTS, GROUPS, SCALES, series_of
 from xashpc.web.questions import Question, read_question
@@ -25,7 +26,7 @@ def page():
     keys = _keys(question)
     return render_template(
         "overlay.html", question=question, keys=keys, groups=GROUPS, scales=SCALES,
-        alignments=ALIGNMENTS, filters=questions.FILTERS, choices=questions.CHOICES,
+        alignments=ALIGNMENTS, filters=FILTERS,
         asked=bool(keys or question.filters), max_sample=MAX_SAMPLE, max_keys=MAX_KEYS,
     )  # fmt: skip
 
@@ -44,7 +45,7 @@ def _series(question: Question) -> dict[str, Any]:
         documents = pages.curves(keys)
     elif question.filters:
         rows = MAX_SAMPLE if group else min(question.rows, MAX_KEYS)
-        documents = pages.sample(question.filters, rows)
+        documents = pages.sample(question.asked, rows)
     else:
         raise InputError("bad-filter", "choose spectra: give 'key', or filters with 'group'")
     found = series_of(

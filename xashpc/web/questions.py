@@ -10,21 +10,22 @@ from urllib.parse import urlencode
 
 from werkzeug.datastructures import MultiDict
 
-from xashpc.calculation import OUTCOMES
 from xashpc.errors import InputError
+from xashpc.storage.filter_table import BY_NAME
+from xashpc.storage.filters import parse_filter
 from xashpc.storage.pages import MAX_ROWS
 
-#: Filters in the order a form shows them.
-FILTERS = (
-    "element", "edge", "label", "engine", "profile", "outcome", "kind", "formula", "chemsys",
-    "source", "campaign",
-)  # fmt: skip
-CHOICES = {"outcome": OUTCOMES, "kind": ("computed", "imported")}
 DEFAULT_ROWS = 50
 MAX_VALUES = 20  # of one filter
 MAX_LENGTH = 120  # of one value; campaign ids are the longest
+RAW = "filter"  # a further MongoDB filter, as JSON
+MAX_RAW_LENGTH = 1000
 KEY = re.compile(r"[0-9a-f]{64}")
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,4}(\.[0-9]{1,4})?")
+_INTEGER = re.compile(r"[0-9]{1,3}")
+_EV = r"([0-9]{1,6}(?:\.[0-9]{1,6})?)"
+_WINDOW = re.compile(rf"{_EV}\s*(?:-|–|\.\.|\s)\s*{_EV}")
 _FORMS = {
     "element": (re.compile(r"[A-Z][a-z]?"), "an element such as Cu"),
     "edge": (re.compile(r"[KLMN][0-9,]{0,6}"), "an edge such as K or L3"),
@@ -40,7 +41,9 @@ class Question:
     Attributes
     ----------
     filters : dict of str to list of str
-        As ``Store.find`` takes them.
+        As they were written.
+    asked : dict
+        The same as ``Store.find`` takes them.
     others : dict
         The page's own parameters, as they came.
     rows : int
@@ -48,6 +51,7 @@ class Question:
     """
 
     filters: dict[str, list[str]]
+    asked: dict[str, Any] = field(default_factory=dict)
     others: dict[str, list[str]] = field(default_factory=dict)
     rows: int = DEFAULT_ROWS
     after: str | None = None
@@ -78,16 +82,19 @@ def read_question(arguments: MultiDict, own: Iterable[str] = ()) -> Question:
         ``unknown-filter``, ``bad-filter``, ``page-size`` or ``bad-cursor``.
     """
     own = tuple(own)
-    known = {*FILTERS, *own, "rows", "after", "before"}
+    known = {*BY_NAME, RAW, *own, "rows", "after", "before"}
     unknown = sorted(set(arguments) - known)
     if unknown:
         raise InputError(
             "unknown-filter",
             f"there is no filter {_short(unknown[0])}; known: {', '.join(sorted(known))}",
         )
-    filters = {name: _values(name, arguments.getlist(name)) for name in FILTERS}
+    given = {name: _values(name, arguments.getlist(name)) for name in BY_NAME}
+    given[RAW] = _plain(RAW, arguments.getlist(RAW), MAX_RAW_LENGTH)
+    filters = {name: values for name, values in given.items() if values}
     return Question(
-        {name: values for name, values in filters.items() if values},
+        filters,
+        {name: _read(name, values) for name, values in filters.items()},
         {name: values for name in own if (values := _plain(name, arguments.getlist(name)))},
         _rows(arguments.get("rows")),
         _cursor(arguments.get("after")),
@@ -105,24 +112,51 @@ def _values(name: str, given: list[str]) -> list[str]:
             "bad-filter", f"{name!r} takes at most {MAX_VALUES} values; found {len(values)}"
         )
     for value in values:
-        if name in CHOICES and value not in CHOICES[name]:
+        choices = BY_NAME[name].choices
+        if choices and value not in choices:
             raise InputError(
-                "bad-filter", f"{name} must be one of {', '.join(CHOICES[name])}; "
-                f"found {_short(value)}",
-            )  # fmt: skip
+                "bad-filter", f"{name} must be one of {', '.join(choices)}; found {_short(value)}"
+            )
         form, words = _FORMS.get(name, (None, ""))
         if form is not None and not form.fullmatch(value):
             raise InputError("bad-filter", f"{name} must be {words}; found {_short(value)}")
     return values
 
 
-def _plain(name: str, given: list[str]) -> list[str]:
+def _read(name: str, values: list[str]) -> Any:
+    """Texts as what ``Store.find`` takes."""
+    kind = BY_NAME[name].kind if name in BY_NAME else "filter"
+    if kind == "text":
+        return values
+    if kind in ("number", "integer"):
+        return [_number(name, value, kind) for value in values]
+    if len(values) > 1:
+        raise InputError("bad-filter", f"{name!r} may be given once; found {len(values)}")
+    if kind == "filter":
+        return parse_filter(values[0])
+    found = _WINDOW.fullmatch(values[0])
+    if found is None or float(found[1]) > float(found[2]):
+        raise InputError(
+            "bad-filter",
+            f"{name} must be two energies in eV, the lower first, such as 7110-7130; "
+            f"found {_short(values[0])}",
+        )
+    return float(found[1]), float(found[2])
+
+
+def _number(name: str, value: str, kind: str) -> float | int:
+    if not (_NUMBER if kind == "number" else _INTEGER).fullmatch(value):
+        raise InputError("bad-filter", f"{name} must be a {kind}; found {_short(value)}")
+    return float(value) if kind == "number" else int(value)
+
+
+def _plain(name: str, given: list[str], longest: int = MAX_LENGTH) -> list[str]:
     values = [value.strip() for value in given if value.strip()]
     for value in values:
-        if len(value) > MAX_LENGTH or not value.isprintable():
+        if len(value) > longest or not value.isprintable():
             raise InputError(
                 "bad-filter",
-                f"{name!r} takes up to {MAX_LENGTH} printable characters; found {_short(value)}",
+                f"{name!r} takes up to {longest} printable characters; found {_short(value)}",
             )
     return values
 

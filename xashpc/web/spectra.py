@@ -13,7 +13,7 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 
 from xashpc.errors import InputError, NotFoundError
 from xashpc.reports.plots import single_spectrum
-from xashpc.web import questions
+from xashpc.storage.filter_table import FILTERS
 from xashpc.web.curves import series_of
 from xashpc.web.questions import read_question
 from xashpc.web.services import services
@@ -40,7 +40,7 @@ def table():
         return redirect(url_for("spectra.one", key=key), 303)
     pages, kept = services().pages, services().kept
     page = pages.page(
-        question.filters, after=question.after, before=question.before, rows=question.rows
+        question.asked, after=question.after, before=question.before, rows=question.rows
     )
     return render_template(
         "spectra.html",
@@ -48,11 +48,10 @@ def table():
         page=page,
         count=kept.get(
             ("count", repr(sorted(question.filters.items()))),
-            lambda: pages.count(question.filters),
+            lambda: pages.count(question.asked),
             10.0,
         ),  # fmt: skip
-        filters=questions.FILTERS,
-        choices=questions.CHOICES,
+        filters=FILTERS,
     )
 
 

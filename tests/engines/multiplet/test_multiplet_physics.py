@@ -146,6 +146,27 @@ def test_d9_has_l3_and_l2_in_the_statistical_ratio_without_3d_spin_orbit(ion):
     assert gap == pytest.approx(1.5 * cu.core_spin_orbit, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["Ti2+", "Co2+"])
+def test_without_interactions_any_ion_absorbs_as_d0_would(ion, name):
+    # No Slater integral, no field, no 3d spin-orbit: a 2p electron meets an empty level alone.
+    from dataclasses import replace
+
+    real = ion(name).atomic
+    bare = MultipletIon(
+        replace(real, initial={**real.initial, "zeta(3d)": 0.0},
+                final={**real.final, "zeta(3d)": 0.0})
+    )  # fmt: skip
+    (poles,) = bare.poles([[0, 0, 0, 0, 0]])
+    strength = np.array(ISOTROPIC) @ poles.weights * poles.degeneracies[poles.states]
+    seen = strength > 1e-9 * strength.max()
+    lines, at = np.unique(np.round(poles.energies[seen], 7), return_inverse=True)
+    assert lines[1] - lines[0] == pytest.approx(1.5 * real.core_spin_orbit, abs=1e-6)
+    l3, l2 = np.bincount(at, strength[seen])  # two lines and no other
+    assert l3 == pytest.approx(2 * l2, rel=1e-6)
+    holes = poles.degeneracies.sum() * (10 - real.n_d)
+    assert l3 + l2 == pytest.approx(2 / 15 * holes, rel=1e-6)
+
+
 def test_a_cold_ion_is_in_its_ground_level_and_a_hot_one_in_all(ion):
     (poles,) = ion("Co2+").poles([[0.1, 0.1, 0.0, 0.8, 0.8]], max_temperature=1e7)
     cold, hot = poles.populations([1.0, 1e9])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -132,6 +134,10 @@ def test_missing_unknown_and_misshapen_parameters_are_refused(ion):
         ion("Ni2+").spectra({**GOOD, "tenDq": 1.0})
     with pytest.raises(InputError, match=r"\(n, 9\).*found \(1, 7\)"):
         ion("Ni2+").spectra(np.ones(7))
+    with pytest.raises(InputError, match="of one length; found .*S1 2.*T 3"):
+        ion("Ni2+").spectra({**GOOD, "S1": [0.7, 0.8], "T": [1.0, 2.0, 3.0]})
+    with pytest.raises(InputError, match="T must hold numbers; found 'warm'"):
+        ion("Ni2+").spectra({**GOOD, "T": "warm"})
     with pytest.raises(InputError, match="polarisation"):
         ion("Ni2+").spectra(GOOD, polarisation="x")
 
@@ -190,6 +196,56 @@ def test_unreadable_atomic_data_names_file_and_key(tmp_path):
     assert caught.value.code == "atomic-data"
 
 
-def test_atomic_parameters_say_where_they_come_from():
+@pytest.fixture
+def own_data(tmp_path):
+    """A user's copy of nickel's parameters."""
+    from xashpc.engines.multiplet.crispy_parameters import crispy_directory
+
+    folder = tmp_path / "atoms"
+    folder.mkdir()
+    shutil.copy(crispy_directory() / "parameters" / "Ni.h5", folder / "Ni.h5")
+    return folder
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, "twelve", [1.0, 2.0]])
+def test_atomic_values_that_are_no_energies_are_named_with_file_and_key(own_data, value):
+    import h5py
+
+    where = "2p5,3d9/Atomic/F2(2p,3d)"
+    with h5py.File(own_data / "Ni.h5", "r+") as file:
+        del file[where]
+        file[where] = value
+    with pytest.raises(InputError) as caught:
+        load_atomic("Ni2+", own_data)
+    assert caught.value.code == "atomic-data"
+    assert str(own_data / "Ni.h5") in str(caught.value) and where in str(caught.value)
+
+
+def test_damaged_atomic_data_are_named_with_file_and_key(own_data):
+    import h5py
+
+    with h5py.File(own_data / "Ni.h5", "r+") as file:
+        del file["3d8/Atomic/F2(3d,3d)"]
+        made = file.create_dataset(
+            "3d8/Atomic/F2(3d,3d)", data=[12.0], fletcher32=True, chunks=(1,)
+        )
+        where = made.id.get_chunk_info(0).byte_offset
+    with (own_data / "Ni.h5").open("r+b") as file:
+        file.seek(where)
+        file.write(bytes(8))
+    with pytest.raises(InputError, match=r"Ni\.h5.*3d8/Atomic/F2\(3d,3d\)"):
+        load_atomic("Ni2+", own_data)
+
+
+def test_atomic_parameters_say_where_they_come_from(own_data):
     assert "crispy" in load_atomic("Ni2+").source
     assert "Ni.h5" in load_atomic("Ni2+").source
+    own = load_atomic("Ni2+", own_data)
+    assert own.source == str(own_data / "Ni.h5")
+    assert own.initial == load_atomic("Ni2+").initial
+
+
+def test_a_folder_of_atomic_data_may_begin_with_a_tilde(own_data, monkeypatch):
+    monkeypatch.setenv("HOME", str(own_data.parent))
+    own = load_atomic("Ni2+", f"~/{own_data.name}")
+    assert own.source == str(own_data / "Ni.h5")

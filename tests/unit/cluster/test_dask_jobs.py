@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,22 +54,67 @@ def test_without_a_queue_dask_works_on_this_machine(tmp_path, monkeypatch):
         assert client.submit(pow, 3, 2).result(timeout=60) == 9
 
 
-@pytest.mark.cluster
-def test_workers_are_jobs_of_a_real_queue_and_a_cancelled_one_loses_no_task(tmp_path):
+@pytest.fixture
+def queue():
+    """A real SLURM with a partition ``test``."""
     started = subprocess.run([str(TESTBED), "start"], capture_output=True, text=True, timeout=120)
     if started.returncode == 3:
         pytest.skip(f"{started.stderr.strip()}; as root: {TESTBED} install")
-    binaries = Path(sys.executable).parent
-    folder = site(
-        tmp_path, cores=1, memory_per_core="400M", queue="test", walltime="00:20:00",
-        activate=f"export PATH={binaries}:$PATH",
+    assert started.returncode == 0, started.stderr
+
+
+def queue_site(folder: Path, walltime: str, **options) -> Path:
+    return site(
+        folder, cores=1, memory_per_core="400M", queue="test", walltime=walltime,
+        activate=f"export PATH={Path(sys.executable).parent}:$PATH", **options,
     )  # fmt: skip
+
+
+def dask_jobs() -> list[str]:
+    command = ["squeue", "-h", "-o", "%A", "-n", "xashpc-here-dask"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.cluster
+def test_workers_are_jobs_of_a_real_queue_and_a_cancelled_one_loses_no_task(tmp_path, queue):
+    folder = queue_site(tmp_path, "00:20:00")
     with dask_client(folder, minimum=2, maximum=2, interface="lo") as client:
         client.wait_for_workers(2, timeout=120)
         futures = [client.submit(pow, n, 2, pure=False) for n in range(40)]
-        names = subprocess.run(
-            ["squeue", "-h", "-o", "%A", "-n", "xashpc-here-dask"], capture_output=True, text=True
-        ).stdout.split()
+        names = dask_jobs()
         assert len(names) == 2
         subprocess.run(["scancel", names[0]], check=True)
         assert [future.result(timeout=120) for future in futures] == [n**2 for n in range(40)]
+
+
+@pytest.mark.cluster
+def test_jobs_come_with_the_work_and_leave_with_it(tmp_path, queue):
+    with dask_client(queue_site(tmp_path, "00:20:00"), maximum=2, interface="lo") as client:
+        assert not dask_jobs()
+        futures = [client.submit(_wait, 1.0, pure=False) for _ in range(20)]
+        assert len(client.gather(futures)) == 20
+        assert 1 <= len(dask_jobs()) <= 2
+        del futures
+        deadline = time.monotonic() + 90
+        while dask_jobs():
+            assert time.monotonic() < deadline, "the jobs stayed although nothing was left to do"
+            time.sleep(1)
+
+
+@pytest.mark.cluster
+def test_workers_stop_before_the_walltime_and_others_go_on(tmp_path, queue):
+    # A minute of walltime, of which a worker lives 20 s, give or take as much; then the next job.
+    folder = queue_site(tmp_path, "00:01:00", margin_s=40)
+    with dask_client(folder, minimum=1, maximum=1, interface="lo") as client:
+        began = [client.submit(_wait, 1.0, pure=False) for _ in range(75)]
+        jobs = set(client.gather(began))
+    assert len(jobs) > 1
+    for job in jobs:
+        shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)
+        assert "TIMEOUT" not in shown.stdout
+
+
+def _wait(seconds: float) -> str:
+    """Sleep; in which job."""
+    time.sleep(seconds)
+    return os.environ["SLURM_JOB_ID"]

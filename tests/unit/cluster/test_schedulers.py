@@ -54,6 +54,24 @@ def test_recorded_slurm_wlm_torque():
     ]
 
 
+def test_recorded_pbs_pro():
+    jobs = read_qstat((QSTAT / "pbspro_recorded.txt").read_text())
+    assert [(job.id, job.state, job.name) for job in jobs] == [
+        ("68350.mycluster", "pending", "cell-Qnormal"),
+        ("69301.mycluster", "running", "Cu-dbp"),
+        ("69302.mycluster", "pending", "Cu-dbp"),
+    ]
+
+
+def test_recorded_torque_with_stray_newlines():
+    assert states("torque_recorded.txt") == {
+        "549159": "pending",
+        "555716": "running",
+        "547637": "pending",
+        "543984": "ended",
+    }
+
+
 def test_an_empty_queue():
     assert read_qstat("") == [] and read_squeue("\n") == []
 

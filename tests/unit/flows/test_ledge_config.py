@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,28 @@ def test_no_more_chunks_are_ready_than_asked():
 def test_what_cannot_be_meant_is_named(change, said):
     with pytest.raises(ConfigError, match=said):
         LedgeConfig.from_dict(SMALL | change)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"parameter_directory": "atoms"}, {"parameter_directory": "{folder}/atoms"}),
+        ({"parameter_directory": "/data/atoms"}, {"parameter_directory": "/data/atoms"}),
+        ({"parameter_directory": "~/atoms"}, {"parameter_directory": "~/atoms"}),
+        ({"executable": "bin/Quanty"}, {"executable": "{folder}/bin/Quanty"}),
+        ({"executable": "./Quanty"}, {"executable": "{folder}/Quanty"}),
+        # A bare name is looked for on the PATH, as a shell does.
+        ({"executable": "Quanty"}, {"executable": "Quanty"}),
+    ],
+)
+def test_paths_of_the_engine_are_taken_from_the_workflow_files_folder(
+    tmp_path, monkeypatch, given, wanted
+):
+    workflow = workflow_of(LedgeConfig.from_dict(SMALL)).to_dict()
+    workflow["fws"][0]["spec"]["_tasks"][0]["campaign"]["engine_config"] = given
+    folder = tmp_path / "workflows"
+    folder.mkdir()
+    (folder / "one.yaml").write_text(json.dumps(workflow, default=str), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # not where the file is
+    found = read_campaign(Path("workflows/one.yaml"))
+    assert found.engine_config == {k: v.format(folder=folder) for k, v in wanted.items()}

@@ -58,3 +58,34 @@ def test_compounds_of_table_4_are_within_table_1():
     found = compounds(Exact("Co2+"))
     assert set(found) == {"CoPc", "CoO"} and found["CoO"]["se"] == 0
     assert compounds(Exact("Ni2+")) == {}
+
+
+@pytest.mark.engine
+def test_table_4_has_the_errors_between_network_model_and_quanty():
+    from xashpc.engines.quanty import QuantyEngine
+    from xashpc.training.ledge_errors import spectrum_errors
+
+    found = compounds(Exact("Co2+"), QuantyEngine())
+    for case in found.values():
+        # Two programs, one Hamiltonian; a shift by one channel alone is 2 %.
+        assert 0 < case["se_multiplet_quanty"] < 1e-3
+        # The network here is the model itself.
+        assert case["se_network_quanty"] == pytest.approx(case["se_multiplet_quanty"], rel=1e-3)
+        actual, quanty = (np.array([case[name]]) for name in ("actual", "quanty"))
+        assert case["se_multiplet_quanty"] == spectrum_errors(actual, quanty)[0]
+        assert quanty.min() == 0 and quanty.max() == 1
+        shifted = spectrum_errors(actual[:, 1:], quanty[:, :-1])[0]
+        assert shifted > 10 * case["se_multiplet_quanty"]
+        assert case["quanty_version"].startswith("crispy-")
+
+
+def test_a_quanty_that_fails_gives_no_table(tmp_path):
+    from xashpc.engines.quanty import QuantyEngine
+    from xashpc.errors import EngineError
+
+    broken = tmp_path / "Quanty"
+    broken.write_text("#!/bin/sh\necho garbage > spectra.dat\n", encoding="utf-8")
+    broken.chmod(0o755)
+    with pytest.raises(EngineError, match=r"Quanty, Co2\+") as caught:
+        compounds(Exact("Co2+"), QuantyEngine(str(broken)))
+    assert caught.value.code == "output-truncated"

@@ -57,17 +57,36 @@ def test_polynomial_layer_equals_the_features():
 def test_broadening_of_a_line_is_a_voigt_profile():
     from scipy.special import voigt_profile
 
-    step, n, at, base = 0.06, 501, 200, 0.2
+    step, n, at = 0.06, 501, 200
+    least = (0.05, 0.3, 0.3)
     parts = np.zeros((1, 2, n), "float32")
     parts[0, 1, at] = 1.0
-    layer = Broadening(step, (0, 1, 2), (0.05, 0.3, 0.3), (0.2, 1.0, 1.2), base)
+    layer = Broadening(step, (0, 1, 2), least, (0.2, 1.0, 1.2))
     widths = np.array([[1.0, 0.0, 0.5]], "float32")  # sigma 0.2, Gamma1 0.3, Gamma2 0.75 eV
     found = np.asarray(layer(parts, widths))[0]
     energy = (np.arange(n) - at) * step
-    gaussian = 0.2 / (2 * np.sqrt(2 * np.log(2)))
-    profile = voigt_profile(energy, gaussian, (0.75 - base) / 2)
-    np.testing.assert_allclose(found / found.max(), profile / profile.max(), atol=5e-3)
-    assert found.max() == pytest.approx(1.0, abs=0.05)
+    gaussian = np.sqrt(0.2**2 - 0.05**2) / (2 * np.sqrt(2 * np.log(2)))
+    profile = voigt_profile(energy, gaussian, (0.75 - 0.3) / 2)
+    box = (profile - profile.min()) / np.ptp(profile)
+    np.testing.assert_allclose(found, box, atol=5e-3)
+    # Of the least widths, a spectrum stays as it is.
+    same = np.asarray(layer(np.asarray([[box, 0 * box]], "float32"), 0 * widths))[0]
+    np.testing.assert_allclose(same, box, atol=1e-4)
+
+
+def test_broadened_parts_do_not_depend_on_the_widths():
+    import keras
+
+    network = get_model("ledge-broadened", n_layers=1, width=8).build((9,), 501, 0)
+    parts = keras.Model(network.input, network.layers[-1].input[0])
+    x = np.random.default_rng(1).uniform(size=(2, 9)).astype("float32")
+    x[1, :6] = x[0, :6]  # as x[0] but for sigma, Gamma1 and Gamma2
+    found = np.asarray(parts(x))
+    assert found.shape == (2, 2, 501) and found.min() > 0
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)  # but for the order of sums
+    spectra = np.asarray(network(x))
+    assert np.abs(spectra[0] - spectra[1]).max() > 0.01
+    np.testing.assert_allclose([spectra.min(), spectra.max()], [0, 1], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,7 +158,8 @@ def test_a_kernel_that_no_longer_fits_is_named():
         ("ledge-lcnn", {"filters": 0}),
         ("ledge-slcnn", {"join": "product"}),
         ("ledge-slcnn", {"l3_share": 1.0}),
-        ("ledge-broadened", {"base_ev": 0.3}),
+        ("ledge-broadened", {"widths_low": (0.0, 0.3, 0.3)}),
+        ("ledge-broadened", {"widths": (6, 7, 7)}),
         ("ledge-dnn", {"filters": 3}),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from xashpc.engines.multiplet import NAMES, PAPER_RANGES, MultipletIon
 from xashpc.engines.multiplet.sampling import sample_parameters
 from xashpc.errors import ConfigError, DatasetError, ModelError
 from xashpc.storage.spectra_table import SpectraTable, create_table
-from xashpc.training.ledge import train_ledge
+from xashpc.training.ledge import Clock, train_ledge
 from xashpc.training.ledge_data import read_ledge
 from xashpc.training.ledge_errors import spectrum_errors
 from xashpc.training.ledge_evaluation import evaluate
@@ -106,6 +107,20 @@ def test_training_ends_early_without_progress(data):
     assert len(fit.history["validation_mse"]) < 20 or fit.history["best_epoch"] >= 19
 
 
+def test_training_ends_with_its_processor_time_and_its_rate_falls_to_zero(data):
+    options = LedgeOptions(**{**OPTIONS, "epochs": 10_000, "cpu_minutes": 0.02})
+    begun = time.process_time()
+    fit = train_ledge(data, options)
+    # Compilation and a last validation come on top.
+    assert 1.2 <= fit.history["cpu_seconds"] <= time.process_time() - begun < 40
+    assert len(fit.history["validation_mse"]) < 10_000
+    clock = Clock(LedgeOptions(cpu_minutes=1e-9))
+    sum(range(100_000))
+    assert clock.over and clock.rate(0) == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ConfigError, match="cpu_minutes must be above 0"):
+        LedgeOptions(cpu_minutes=0)
+
+
 def test_test_rows_do_not_reach_the_network(data):
     """Other test spectra, same weights."""
     options = LedgeOptions(**{**OPTIONS, "epochs": 1})
@@ -194,6 +209,53 @@ def test_the_page_shows_scores_beside_the_papers(data, predictor, tmp_path):
     assert drawn == {
         "ledge-intervals", "Ni2--examples", "Ni2--se", "Ni2--channels", "Ni2--misfits",
         "Ni2--symmetric",
+    }  # fmt: skip
+
+
+def test_the_page_shows_table_4_three_ways_and_an_older_one_with_gaps(data, predictor, tmp_path):
+    from xashpc.reports.ledge import compounds_table, write_ledge_report
+
+    older = {"actual": [0.0] * 501, "predicted": [0.1] * 501, "se": 0.05, "se_paper": 0.0176}
+    newer = older | {
+        "quanty": [0.2] * 501, "se_network_quanty": 0.0512, "se_multiplet_quanty": 0.0002,
+    }  # fmt: skip
+    found = evaluate(predictor, data) | {"compounds": {"CoO": newer, "CoPc": older}}
+    table = compounds_table([found])
+    assert table.rows[0][2:] == ("5.00 %", "5.12 %", "0.02 %", "1.76 %")
+    assert table.rows[1][2:] == ("5.00 %", "–", "–", "1.76 %")
+    html = write_ledge_report([found], tmp_path).read_text(encoding="utf-8")
+    assert "5.12 %" in html and (tmp_path / "figures" / "ledge-compounds.png").stat().st_size > 5000
+
+
+@pytest.mark.engine
+def test_the_command_adds_table_4_to_an_evaluation(path, tmp_path):
+    from click.testing import CliRunner
+
+    from xashpc.cli.main import cli
+
+    def call(*arguments: str):
+        return CliRunner().invoke(cli, ["ledge", *map(str, arguments)])
+
+    small = ["--set", "width=16", "--set", "n_layers=1", "--set", "entrance=16,16"]
+    done = call("train", path, "--out", tmp_path, "--epochs", 1, "--test-rows", 200, *small)
+    assert done.exit_code == 0, done.output
+    network = tmp_path / "Ni2+.keras"
+    done = call("evaluate", network, "--compounds")
+    assert done.exit_code and "Co2+, Fe2+; none of Ni2+" in str(done.exception)
+    # The same network under another ion's name: what its errors are does not matter here.
+    for kind in (".json", ".evaluation.json"):
+        text = (tmp_path / f"Ni2+{kind}").read_text(encoding="utf-8")
+        (tmp_path / f"Co2+{kind}").write_text(
+            text.replace('"ion": "Ni2+"', '"ion": "Co2+"'), encoding="utf-8"
+        )
+    network = network.rename(tmp_path / "Co2+.keras")
+    done = call("evaluate", network, "--compounds", "--quanty", tmp_path / "nowhere")
+    assert done.exit_code and "no executable Quanty" in str(done.exception)
+    done = call("evaluate", network, "--compounds")
+    assert done.exit_code == 0, done.output
+    assert "CoPc: SE network to model" in done.output and "model to Quanty 0.0" in done.output
+    assert set(json.loads((tmp_path / "Co2+.evaluation.json").read_text())["compounds"]) == {
+        "CoPc", "CoO",
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import math
 import re
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def load_atomic(ion: str, directory: str | Path | None = None) -> AtomicParamete
     ion : str
         For instance ``"Ni2+"``.
     directory : path, optional
-        Folder of ``<Element>.h5`` files; by default the installed crispy's.
+        Folder of ``<Element>.h5`` files, ``~`` allowed; by default the installed crispy's.
 
     Raises
     ------
@@ -53,8 +54,9 @@ def load_atomic(ion: str, directory: str | Path | None = None) -> AtomicParamete
     """
     element, charge = parse_ion(ion)
     h5py = require("h5py", extra="quanty", purpose=_PURPOSE)
-    folder = Path(directory) if directory is not None else crispy_directory() / "parameters"
-    path = folder / f"{element}.h5"
+    own = directory is not None
+    folder = Path(directory).expanduser() if own else crispy_directory() / "parameters"
+    path = folder.absolute() / f"{element}.h5"
     n = d_electrons(element, charge)
     try:
         with h5py.File(path, "r") as file:
@@ -65,10 +67,8 @@ def load_atomic(ion: str, directory: str | Path | None = None) -> AtomicParamete
         raise InputError(
             "atomic-data", f"{ion}: cannot read the atomic parameters in {path}: {error}"
         ) from error
-    version = "unknown version" if directory is not None else _version()
-    return AtomicParameters(
-        element, charge, initial, final, f"crispy {version}, quanty/parameters/{path.name}"
-    )
+    source = str(path) if own else f"crispy {_version()}, quanty/parameters/{path.name}"
+    return AtomicParameters(element, charge, initial, final, source)
 
 
 def _require_configurations(file, path: Path, ion: str, wanted: tuple[str, str]) -> None:
@@ -87,12 +87,18 @@ def _read(file, path: Path, configuration: str, keys) -> dict[str, float]:
         where = f"{configuration}/Atomic/{key.replace('zeta', 'ζ')}"
         try:
             values[key] = float(file[where][()])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OSError) as error:
             raise InputError(
                 "atomic-data",
                 f"{path}: expected a number at '{where}', found none ({error}); "
                 "is this a parameter file of crispy?",
             ) from error
+        if not 0 <= values[key] < math.inf:
+            raise InputError(
+                "atomic-data",
+                f"{path}: expected a finite, non-negative number of eV at '{where}', found "
+                f"{values[key]}",
+            )
     return values
 
 

@@ -49,10 +49,17 @@ def parameter_array(parameters: np.ndarray | Mapping[str, object], *, columns=NA
                 f"expected the parameters {', '.join(columns)}; missing: {missing or 'none'}, "
                 f"unknown: {unknown or 'none'}",
             )
-        given = np.broadcast_arrays(*(np.atleast_1d(parameters[name]) for name in columns))
-        array = np.stack([np.asarray(one, dtype=float) for one in given], axis=-1)
+        given = [_numbers(name, parameters[name]) for name in columns]
+        try:
+            array = np.stack(np.broadcast_arrays(*given), axis=-1)
+        except ValueError as error:
+            lengths = ", ".join(f"{n} {len(v)}" for n, v in zip(columns, given, strict=True))
+            raise InputError(
+                "bad-parameter",
+                f"parameters must be single numbers or of one length; found {lengths}",
+            ) from error
     else:
-        array = np.atleast_2d(np.asarray(parameters, dtype=float))
+        array = np.atleast_2d(_numbers("an array of parameters", parameters))
     if array.ndim != 2 or array.shape[1] not in (len(columns), len(NAMES)):
         raise InputError(
             "bad-parameter",
@@ -62,6 +69,15 @@ def parameter_array(parameters: np.ndarray | Mapping[str, object], *, columns=NA
     for column, name in enumerate(columns):
         _check(name, array[:, column])
     return array
+
+
+def _numbers(name: str, values: object) -> np.ndarray:
+    try:
+        return np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "bad-parameter", f"{name} must hold numbers; found {values!r} ({error})"
+        ) from error
 
 
 def _check(name: str, values: np.ndarray) -> None:
