@@ -16,15 +16,13 @@ from xashpc.training.intervals import Intervals
 from xashpc.training.prediction import (
     ENSEMBLE_FILE,
     ENSEMBLE_VERSION,
+    LEVEL,
     Prediction,
     SavedModel,
     TrainedNetwork,
     prediction_of,
     trained_network,
 )
-
-# One standard deviation of a Gaussian; what papers draw.
-LEVEL = 0.68
 
 
 class SavedEnsemble(SavedModel):
