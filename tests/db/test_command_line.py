@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from xashpc.cli.main import cli
 from xashpc.errors import ConfigError, FilterError, NotFoundError, SourceError
+from xashpc.flows import local
 from xashpc.storage import Store, server
 
 pytestmark = pytest.mark.database
@@ -188,7 +189,9 @@ def test_predict_takes_a_key_and_refuses_another_element(store, result, folder):
 
     store.put_result(result(0), "c")
     key = store.find()["key"][0]
-    card = {"element": "Ti", "edge": "K", "energy_ev": [4966.0, 5000.0]}
+    card = {
+        "element": "Ti", "edge": "K", "energy_ev": [4966.0, 5000.0], "classes": ["T4", "O6"],
+    }  # fmt: skip
     own = ClassifierModel(SimpleNamespace(card=card))
     found = read_spectra([key[:10]], "Ti", 1.5, own, Settings(None, False))
     assert found.values[0].energy[0] == store.spectrum(key).energy[0] + 1.5
@@ -239,3 +242,16 @@ def test_nearest_by_an_index_is_nearest_by_every_spectrum(store, result, folder)
     assert len(json.loads(again)) == 8
     refused = failure("nearest", key, "--element", "Ti", "--label", "O6", "--index", "kept")
     assert isinstance(refused, ConfigError) and "--index" in str(refused)
+
+
+@pytest.mark.parametrize("workflow", ["kedge_lce", "ledge_ni2", "active_learning", "train_sweep"])
+@pytest.mark.parametrize("option", [("--from", "report"), ("--retry-quarantined",)])
+def test_stages_of_a_campaign_that_never_ran_are_refused_and_nothing_is_added(
+    folder, workflow, option
+):
+    path = Path(__file__).resolve().parents[2] / "workflows" / f"{workflow}.yaml"
+    error = failure("run", str(path), *option)
+    assert isinstance(error, ConfigError), error
+    assert ("is new here" if workflow == "kedge_lce" else "no --from stages") in str(error)
+    pad = local.open_launchpad(folder / "my_launchpad.yaml")
+    assert pad.fireworks.count_documents({}) == 0

@@ -11,14 +11,17 @@ import click
 from fireworks import LaunchPad
 from tqdm import tqdm
 
-from xashpc.cli import active, ledge, study
+from xashpc.cli.active import ActiveRun
+from xashpc.cli.campaign_run import CampaignRun
 from xashpc.cli.database import ensure_database, open_store
+from xashpc.cli.ledge import LedgeRun
 from xashpc.cli.settings import Settings
+from xashpc.cli.study import StudyRun
 from xashpc.errors import ConfigError, NotFoundError
 from xashpc.flows import local
 from xashpc.flows.active_config import ActiveConfig
 from xashpc.flows.config import CampaignConfig
-from xashpc.flows.kinds import read_campaign
+from xashpc.flows.kinds import Config, read_campaign
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.flows.study_config import StudyConfig
 from xashpc.storage import Store
@@ -28,7 +31,7 @@ COUNTING_SHARE = 0.05
 QUIET_LINE_S = 30.0  # without a terminal: one line of progress so often
 
 
-class Progress:
+class SiteProgress:
     """A bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, store: Store, config: CampaignConfig) -> None:
@@ -87,6 +90,65 @@ class Progress:
             self.bar.close()
 
 
+class SiteRun(CampaignRun):
+    """Structures, sites, spectra, datasets, classifiers, report."""
+
+    summary = "report.html"
+
+    def prepare(self, launchpad: LaunchPad, *, stage: str | None, retry_quarantined: bool) -> None:
+        again = stage is not None or retry_quarantined
+        if again and not local.is_added(launchpad, self.config):
+            raise ConfigError(
+                f"campaign {self.campaign} is new here: run it first without "
+                "--from/--retry-quarantined"
+            )
+        if not again:
+            self.add_or_resume(launchpad)
+            return
+        reclaimed = local.reclaim(launchpad, self.campaign, fizzled=True)
+        if retry_quarantined:
+            click.echo(f"forgot {self.store.discard_quarantined(self.campaign)} outcomes", err=True)
+        local.rerun_from(launchpad, self.campaign, "chunk .*" if retry_quarantined else stage)
+        self.say_resumed(reclaimed)
+
+    def check_results(self, launchpad: LaunchPad) -> None:
+        """Where the report was taken away, make datasets, networks and report again."""
+        if not (self.directory / self.summary).exists():
+            local.rerun_from(launchpad, self.campaign, "process")
+
+    def progress(self) -> SiteProgress:
+        return SiteProgress(self.store, self.config)
+
+    def summarise(self) -> None:
+        """The outcomes and the report; a campaign without any spectrum is an error."""
+        counts = self.store.count_outcomes(self.campaign)
+        for name, number in counts.items():
+            click.echo(f"{name:12s} {number}")
+        report = self.directory / self.summary
+        if report.exists():
+            click.secho(f"report: {report}", bold=True)
+        else:
+            click.echo(f"results: {self.directory}")
+        if not counts["ok"] + counts["repaired"] + counts["imported"]:
+            refusals = self.store.refusals(self.campaign)
+            lines = [f"{entry['name']}: {entry['code']}: {entry['message']}" for entry in refusals]
+            raise local.EmptyCampaignError(self.campaign, lines)
+
+
+RUNS: dict[type, type[CampaignRun]] = {
+    CampaignConfig: SiteRun,
+    LedgeConfig: LedgeRun,
+    ActiveConfig: ActiveRun,
+    StudyConfig: StudyRun,
+}
+
+
+def run_of(store: Store, config: Config, directory: Path) -> CampaignRun:
+    """What runs a campaign of this kind."""
+    kind = next(run for cls, run in RUNS.items() if isinstance(config, cls))
+    return kind(store, config, directory)
+
+
 @click.command(
     epilog="""
 \b
@@ -133,21 +195,9 @@ def run(
         store.prepare()
         launchpad = local.open_launchpad(launchpad_file)
         local.ensure_initialised(launchpad)
-        if isinstance(config, LedgeConfig):
-            again = stage is not None or retry_quarantined
-            ledge.prepare(launchpad, store, config, directory, again=again)
-            progress = ledge.LedgeProgress(store, config)
-        elif isinstance(config, ActiveConfig):
-            again = stage is not None or retry_quarantined
-            active.prepare(launchpad, config, directory, again=again)
-            progress = active.RoundProgress(config, directory)
-        elif isinstance(config, StudyConfig):
-            again = stage is not None or retry_quarantined
-            study.prepare(launchpad, config, directory, again=again)
-            progress = study.MemberProgress(store, config)
-        else:
-            _prepare(launchpad, store, config, directory, stage, retry_quarantined)
-            progress = Progress(store, config)
+        job = run_of(store, config, directory)
+        job.prepare(launchpad, stage=stage, retry_quarantined=retry_quarantined)
+        progress = job.progress()
         count = workers or len(os.sched_getaffinity(0))
         try:
             local.LocalRun(launchpad_file, config, directory, count).run(progress)
@@ -156,62 +206,12 @@ def run(
             click.echo("\nStopped; nothing is lost. Run the same command to resume.", err=True)
             sys.exit(130)
         except local.CampaignFailedError:
-            if isinstance(config, StudyConfig):  # the others have a result
-                study.summarise(directory)
+            if job.tells_of_failures:
+                job.summarise()
             raise
         finally:
             progress.close()
-        if isinstance(config, LedgeConfig):
-            ledge.summarise(store, config, directory)
-        elif isinstance(config, ActiveConfig):
-            active.summarise(config, directory)
-        elif isinstance(config, StudyConfig):
-            study.summarise(directory)
-        else:
-            _summarise(store, config, directory)
-
-
-def _prepare(
-    launchpad: LaunchPad,
-    store: Store,
-    config: CampaignConfig,
-    directory: Path,
-    stage: str | None,
-    retry_quarantined: bool,
-) -> None:
-    """Add the campaign, or make what is left of an earlier run ready again."""
-    campaign = config.campaign_id
-    if local.ensure_added(launchpad, config):
-        if stage or retry_quarantined:
-            raise ConfigError(
-                f"campaign {campaign} is new here: run it first without --from/--retry-quarantined"
-            )
-        click.echo(f"campaign {campaign}: added", err=True)
-        return
-    reclaimed = local.reclaim(launchpad, campaign, fizzled=True)
-    if retry_quarantined:
-        click.echo(f"forgot {store.discard_quarantined(campaign)} outcomes", err=True)
-        local.rerun_from(launchpad, campaign, "chunk .*")
-    elif stage:
-        local.rerun_from(launchpad, campaign, stage)
-    elif not local.unfinished(launchpad, campaign) and not (directory / "report.html").exists():
-        local.rerun_from(launchpad, campaign, "process")
-    click.echo(f"campaign {campaign}: resumed ({len(reclaimed)} tasks reclaimed)", err=True)
-
-
-def _summarise(store: Store, config: CampaignConfig, directory: Path) -> None:
-    counts = store.count_outcomes(config.campaign_id)
-    for name, number in counts.items():
-        click.echo(f"{name:12s} {number}")
-    report = directory / "report.html"
-    if report.exists():
-        click.secho(f"report: {report}", bold=True)
-    else:
-        click.echo(f"results: {directory}")
-    if not counts["ok"] + counts["repaired"] + counts["imported"]:
-        refusals = store.refusals(config.campaign_id)
-        lines = [f"{entry['name']}: {entry['code']}: {entry['message']}" for entry in refusals]
-        raise local.EmptyCampaignError(config.campaign_id, lines)
+        job.summarise()
 
 
 @click.command()

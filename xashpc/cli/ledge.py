@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 
 import click
 from fireworks import LaunchPad
 from tqdm import tqdm
 
-from xashpc.errors import ConfigError
+from xashpc.cli.campaign_run import CampaignRun
 from xashpc.flows import local
 from xashpc.flows.ledge_blocks import table_path
 from xashpc.flows.ledge_config import LedgeConfig
@@ -53,39 +52,29 @@ class LedgeProgress:
             self.bar.close()
 
 
-def prepare(
-    launchpad: LaunchPad, store: Store, config: LedgeConfig, directory: Path, *, again: bool
-) -> None:
-    """Add the campaign, or make what is left of an earlier run ready again.
+class LedgeRun(CampaignRun):
+    """Sampled model spectra."""
 
-    Raises
-    ------
-    ConfigError
-        If ``again`` asks for stages that this kind of campaign does not have.
-    """
-    if again:
-        raise ConfigError(
-            "a campaign of model spectra has no --from stages and quarantines nothing; run it "
-            "without these options: what is missing is made"
-        )
-    campaign = config.campaign_id
-    if local.ensure_added(launchpad, config):
-        click.echo(f"campaign {campaign}: added", err=True)
-        return
-    reclaimed = local.reclaim(launchpad, campaign, fizzled=True)
-    whole = all(is_complete(table_path(directory, ion)) for ion in config.ions)
-    if not local.unfinished(launchpad, campaign) and not whole:
-        # The datasets were taken away: each block is restored from the database, or made again.
-        local.rerun_from(launchpad, campaign, "chunk .*")
-    click.echo(f"campaign {campaign}: resumed ({len(reclaimed)} tasks reclaimed)", err=True)
+    summary = SUMMARY
+    no_stages = (
+        "a campaign of model spectra has no --from stages and quarantines nothing; run it "
+        "without these options: what is missing is made"
+    )
 
+    def check_results(self, launchpad: LaunchPad) -> None:
+        """Where datasets were taken away, restore each block from the database, or make it."""
+        if not all(is_complete(table_path(self.directory, ion)) for ion in self.config.ions):
+            local.rerun_from(launchpad, self.campaign, "chunk .*")
 
-def summarise(store: Store, config: LedgeConfig, directory: Path) -> None:
-    """What was made, how fast, and how large it is."""
-    summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
-    cpu = summary["solver_cpu_seconds"]
-    per_spectrum = 1000 * cpu / summary["rows"]
-    click.echo(f"spectra      {summary['rows']} of {', '.join(config.ions)}")
-    click.echo(f"solver       {cpu:.1f} CPU s, {per_spectrum:.2f} ms a spectrum")
-    click.echo(f"datasets     {summary['dataset_bytes'] / 1e6:.1f} MB")
-    click.secho(f"results: {directory}", bold=True)
+    def progress(self) -> LedgeProgress:
+        return LedgeProgress(self.store, self.config)
+
+    def summarise(self) -> None:
+        """What was made, how fast, and how large it is."""
+        summary = json.loads((self.directory / SUMMARY).read_text(encoding="utf-8"))
+        cpu = summary["solver_cpu_seconds"]
+        per_spectrum = 1000 * cpu / summary["rows"]
+        click.echo(f"spectra      {summary['rows']} of {', '.join(self.config.ions)}")
+        click.echo(f"solver       {cpu:.1f} CPU s, {per_spectrum:.2f} ms a spectrum")
+        click.echo(f"datasets     {summary['dataset_bytes'] / 1e6:.1f} MB")
+        click.secho(f"results: {self.directory}", bold=True)

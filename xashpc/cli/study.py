@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from fireworks import LaunchPad
 
+from xashpc.cli.campaign_run import CampaignRun
 from xashpc.cli.database import open_store
 from xashpc.cli.settings import Settings
-from xashpc.errors import ConfigError
-from xashpc.flows import local
 from xashpc.flows.study import SUMMARY, TABLE
 from xashpc.flows.study_config import StudyConfig
 from xashpc.storage import Store
@@ -44,39 +42,26 @@ class MemberProgress:
         return {record["number"]: record for record in found}
 
 
-def prepare(launchpad: LaunchPad, config: StudyConfig, directory: Path, *, again: bool) -> None:
-    """Add the study, or make what is left of an earlier run ready again.
+class StudyRun(CampaignRun):
+    """Many trainings of one kind of network."""
 
-    Raises
-    ------
-    ConfigError
-        If ``again`` asks for stages that a study does not have.
-    """
-    if again:
-        raise ConfigError(
-            "a study has no --from stages and quarantines nothing; run it without these options: "
-            "members that failed or are missing are trained"
-        )
-    campaign = config.campaign_id
-    if local.ensure_added(launchpad, config):
-        click.echo(f"study {campaign}: added, {len(config.members())} members", err=True)
-        return
-    reclaimed = local.reclaim(launchpad, campaign, fizzled=True)
-    if not local.unfinished(launchpad, campaign) and not (directory / SUMMARY).exists():
-        raise ConfigError(
-            f"{campaign} has ended, but {directory} does not hold its {SUMMARY}: give the "
-            "--results folder of its first run, or change the study's name to run it anew"
-        )
-    click.echo(f"study {campaign}: resumed ({len(reclaimed)} tasks reclaimed)", err=True)
+    summary = SUMMARY
+    no_stages = (
+        "a study has no --from stages and quarantines nothing; run it without these options: "
+        "members that failed or are missing are trained"
+    )
+    tells_of_failures = True
 
+    def progress(self) -> MemberProgress:
+        return MemberProgress(self.store, self.config)
 
-def summarise(directory: Path) -> None:
-    """The members, the result, and where they lie; nothing where nothing was collected."""
-    if not (directory / SUMMARY).exists():
-        return
-    document = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
-    click.echo(_text(document))
-    click.secho(f"results: {directory}", bold=True)
+    def summarise(self) -> None:
+        """The members, the result, and where they lie; nothing where nothing was collected."""
+        if not (self.directory / SUMMARY).exists():
+            return
+        document = json.loads((self.directory / SUMMARY).read_text(encoding="utf-8"))
+        click.echo(_text(document))
+        click.secho(f"results: {self.directory}", bold=True)
 
 
 @click.command("studies")

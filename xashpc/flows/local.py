@@ -112,19 +112,26 @@ def _is_orphan(launchpad: LaunchPad, launch_ids: list[int]) -> bool:
     return host == os.uname().nodename and not process_lives(pid)
 
 
-def ensure_added(launchpad: LaunchPad, config: Config) -> bool:
-    """Add the campaign's workflow unless it is there. True when it was added.
+def is_added(launchpad: LaunchPad, config: Config) -> bool:
+    """Whether the campaign's workflow is there.
 
     A planning task that ``lpad add`` brought and nobody ran yet is adopted, not doubled.
     """
     campaign = config.campaign_id
     if launchpad.fireworks.count_documents({"spec.campaign_id": campaign}, limit=1):
-        return False
+        return True
     query = {"spec._tasks.campaign.name": config.name, "state": "READY"}
     for firework in launchpad.fireworks.find(query, {"fw_id": 1, "spec._tasks": 1}):
         if config_of_task(firework["spec"]["_tasks"][0]).campaign_id == campaign:
             launchpad.update_spec([firework["fw_id"]], {"campaign_id": campaign})
-            return False
+            return True
+    return False
+
+
+def ensure_added(launchpad: LaunchPad, config: Config) -> bool:
+    """Add the campaign's workflow unless it is there. True when it was added."""
+    if is_added(launchpad, config):
+        return False
     launchpad.add_wf(workflow_of(config))
     return True
 
