@@ -12,7 +12,7 @@ import zarr
 from xashpc.errors import ConfigError, DatasetError, ModelError
 from xashpc.training.checkpoint import FILE, read_checkpoint
 from xashpc.training.network_options import SplitOptions, TrainingOptions
-from xashpc.training.network_run import train_network
+from xashpc.training.network_run import open_rows, train_network
 from xashpc.training.rows import RowSource
 from xashpc.training.scaled import StreamTrainer, learning_rate
 from xashpc.training.splitting import split_rows
@@ -96,6 +96,22 @@ def test_the_card_says_what_went_in(whole, peak_table):
     assert card["seed"] == 0 and card["split"]["seed"] == 0
     assert sum(card["split"][part] for part in ("train", "validation", "test")) == 2500
     assert {"xashpc", "keras", "numpy", "zarr"} <= set(card["versions"])
+
+
+def test_the_card_and_predict_give_an_uncertainty_that_holds_on_test_rows(whole, peak_table):
+    folder, card = whole
+    assert card["calibration"]["coverage"] == pytest.approx([0.5, 0.68, 0.9, 0.95], abs=0.06)
+    assert card["calibration"]["expected_calibration_error"] < 0.05
+    from xashpc.training.prediction import open_model
+
+    model = open_model(folder / "peaks.keras")
+    source, split = open_rows(_options(peak_table, folder))
+    group = zarr.open_group(peak_table, mode="r")
+    rows, truth = (group[name][:][split.test] for name in ("parameters", "spectra"))
+    found = model.predict(rows, level=0.9)
+    inside = np.abs(found.values - truth) <= found.uncertainty
+    assert inside.mean() == pytest.approx(card["calibration"]["coverage"][2], abs=0.01)
+    assert model.predict(rows[:1]).level == 0.68
 
 
 class _PowerCut(Exception):

@@ -233,6 +233,17 @@ def test_a_second_run_trains_what_is_missing_and_nothing_else(folder, peak_table
     assert folder.run(config) == [] and asked == [1]
 
 
+@pytest.mark.horovod
+def test_a_member_trains_on_ranks(horovod, folder, peak_table):
+    config = _config("ranks", {"kind": "sweep", "grid": {"seed": [3]}}, peak_table, epochs=1,
+                     ranks=2)  # fmt: skip
+    folder.run(config)
+    with folder.store() as store:
+        (record,) = store.studies.trainings(config.campaign_id)
+    assert record["status"] == "ok", record["error"]
+    assert record["card"]["ranks"] == 2 and len(set(record["card"]["weights_sha256"])) == 1
+
+
 def test_targets_in_boxes_are_judged_in_boxes(folder, peak_table):
     config = _config("boxes", {"kind": "ensemble", "members": 2}, peak_table, epochs=1,
                      target_scaling="box")  # fmt: skip

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fireworks import Firework, Workflow
+from fireworks import Workflow
 
 from xashpc.flows.ledge_config import LedgeConfig
-from xashpc.flows.workflow import METADATA_KEY, campaign_firework
+from xashpc.flows.workflow import METADATA_KEY, campaign_firework, in_lanes
 
 
 def ledge_workflow(config: LedgeConfig) -> Workflow:
@@ -17,22 +17,15 @@ def ledge_workflow(config: LedgeConfig) -> Workflow:
 def expanded_ledge(config: LedgeConfig) -> Workflow:
     """Blocks in at most ``config.max_ready`` lanes, one behind the other, then the end."""
     chunks = config.chunks()
-    fireworks: list[Firework] = []
-    links: dict[Firework, list[Firework]] = {}
-    lanes: list[Firework] = []
-    for number, (ion, starts) in enumerate(chunks):
-        name = f"chunk {number + 1} of {len(chunks)}, {ion}"
-        chunk = campaign_firework("LedgeChunkTask", name, config, ion=ion, starts=starts)
-        fireworks.append(chunk)
-        if len(lanes) < config.max_ready:
-            lanes.append(chunk)
-        else:
-            lane = number % config.max_ready
-            links.setdefault(lanes[lane], []).append(chunk)
-            lanes[lane] = chunk
+    fireworks = [
+        campaign_firework("LedgeChunkTask", f"chunk {number + 1} of {len(chunks)}, {ion}", config,
+                          ion=ion, starts=starts)
+        for number, (ion, starts) in enumerate(chunks)
+    ]  # fmt: skip
+    links, ends = in_lanes(fireworks, config.max_ready)
     last = campaign_firework("LedgeFinishTask", "finish", config)
-    for lane in lanes:
-        links.setdefault(lane, []).append(last)
+    for end in ends:
+        links.setdefault(end, []).append(last)
     return Workflow(
         [*fireworks, last],
         links,

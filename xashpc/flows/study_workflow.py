@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fireworks import Firework, Workflow
+from fireworks import Workflow
 
 from xashpc.flows.study_config import StudyConfig
-from xashpc.flows.workflow import METADATA_KEY, campaign_firework
+from xashpc.flows.workflow import METADATA_KEY, campaign_firework, in_lanes
 
 
 def study_workflow(config: StudyConfig) -> Workflow:
@@ -17,22 +17,15 @@ def study_workflow(config: StudyConfig) -> Workflow:
 def expanded_study(config: StudyConfig) -> Workflow:
     """One Firework a member in at most ``config.max_ready`` lanes, then the collection."""
     members = config.members()
-    fireworks: list[Firework] = []
-    links: dict[Firework, list[Firework]] = {}
-    lanes: list[Firework] = []
-    for member in members:
-        name = f"member {member.number + 1} of {len(members)}"
-        firework = campaign_firework("StudyMemberTask", name, config, number=member.number)
-        fireworks.append(firework)
-        if len(lanes) < config.max_ready:
-            lanes.append(firework)
-        else:
-            lane = member.number % config.max_ready
-            links.setdefault(lanes[lane], []).append(firework)
-            lanes[lane] = firework
+    fireworks = [
+        campaign_firework("StudyMemberTask", f"member {member.number + 1} of {len(members)}",
+                          config, number=member.number)
+        for member in members
+    ]  # fmt: skip
+    links, ends = in_lanes(fireworks, config.max_ready)
     last = campaign_firework("StudyCollectTask", "collect", config)
-    for lane in lanes:
-        links.setdefault(lane, []).append(last)
+    for end in ends:
+        links.setdefault(end, []).append(last)
     return Workflow(
         [*fireworks, last], links, name=config.name, metadata={METADATA_KEY: config.campaign_id}
     )

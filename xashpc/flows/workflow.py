@@ -43,6 +43,21 @@ def campaign_workflow(config: CampaignConfig) -> Workflow:
     return Workflow([root], name=config.name, metadata={METADATA_KEY: config.campaign_id})
 
 
+def in_lanes(
+    fireworks: Sequence[Firework], count: int
+) -> tuple[dict[Firework, list[Firework]], list[Firework]]:
+    """Fireworks one behind the other in at most ``count`` lanes, so that no more are ever READY.
+
+    Returns
+    -------
+    links, and the last Firework of each lane
+    """
+    links: dict[Firework, list[Firework]] = {}
+    for number, firework in enumerate(fireworks[count:]):
+        links.setdefault(fireworks[number], []).append(firework)
+    return links, list(fireworks[-count:])
+
+
 def expanded_workflow(config: CampaignConfig, chunks: Sequence[Sequence[str]]) -> Workflow:
     """Chunks of content keys, then processing, then training, then the report.
 
@@ -61,15 +76,14 @@ def expanded_workflow(config: CampaignConfig, chunks: Sequence[Sequence[str]]) -
     ends: list[Firework] = []
     if config.imports:
         ends.append(add(campaign_firework("ImportTask", "import", config)))
-    lanes: list[Firework] = []
-    for number, keys in enumerate(chunks):
-        name = f"chunk {number + 1} of {len(chunks)}"
-        chunk = campaign_firework("ChunkTask", name, config, keys=list(keys))
-        if len(lanes) < config.max_ready:
-            lanes.append(add(chunk))
-        else:
-            lane = number % config.max_ready
-            lanes[lane] = add(chunk, (lanes[lane],))
+    made = [
+        campaign_firework("ChunkTask", f"chunk {number + 1} of {len(chunks)}", config,
+                          keys=list(keys))
+        for number, keys in enumerate(chunks)
+    ]  # fmt: skip
+    behind, lanes = in_lanes(made, config.max_ready)
+    fireworks += made
+    links |= behind
     last = add(campaign_firework("ProcessTask", "process", config), ends + lanes)
     if config.training is not None:
         last = add(campaign_firework("TrainTask", "train", config), (last,))

@@ -15,16 +15,14 @@ from xashpc.training.class_calibration import tempered
 from xashpc.training.intervals import Intervals
 from xashpc.training.prediction import (
     ENSEMBLE_FILE,
+    ENSEMBLE_VERSION,
+    LEVEL,
     Prediction,
     SavedModel,
     TrainedNetwork,
     prediction_of,
     trained_network,
 )
-
-VERSION = 1
-# One standard deviation of a Gaussian; what papers draw.
-LEVEL = 0.68
 
 
 class SavedEnsemble(SavedModel):
@@ -93,7 +91,7 @@ def _card(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(card, dict):
         raise PredictionError("card-damaged", f"{path} is no card: expected a mapping")
-    check_version(card, VERSION, path, "Run the study again")
+    check_version(card, ENSEMBLE_VERSION, path, "Run the study again")
     needed = {"members", "classes"} | ({"temperature"} if card.get("classes") else {"intervals"})
     if missing := sorted(needed - set(card)):
         raise PredictionError("card-damaged", f"{path} lacks {', '.join(missing)}")

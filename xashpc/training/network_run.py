@@ -18,6 +18,7 @@ from xashpc.models import get_model
 from xashpc.models.base import Model
 from xashpc.training.cards import write_network
 from xashpc.training.checkpoint import FILE as CHECKPOINT
+from xashpc.training.held_out import uncertainty
 from xashpc.training.ledge_errors import summary
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.ranks import Ranks, current_ranks, elastic
@@ -87,7 +88,9 @@ def train_network(
         trainer.run(resume=resume)
     card = _card(options, trainer, source, split, found, model)
     if ranks.rank == 0:
-        _save(directory, options, _final(trainer.network, options, found), card)
+        final = _final(trainer.network, options, found)
+        card |= uncertainty(final, source, split, options)
+        _save(directory, options, final, card)
     ranks.sum([0.0])  # nobody leaves before the files are there
     return card
 
@@ -169,7 +172,7 @@ def _final(network: keras.Model, options: TrainingOptions, found: Moments) -> ke
     outputs = keras.layers.Rescaling(
         found.target_std, found.target_mean.tolist(), dtype="float32", name="unscaled"
     )(network.outputs[0])
-    return keras.Model(network.inputs, outputs, name=network.name)
+    return keras.Model(network.inputs[0], outputs, name=network.name)
 
 
 def _card(

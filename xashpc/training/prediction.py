@@ -16,6 +16,8 @@ from scipy.interpolate import CubicSpline
 from xashpc.errors import PredictionError
 from xashpc.spectrum import Spectrum
 from xashpc.training.cards import card_of, check_version
+from xashpc.training.class_calibration import tempered
+from xashpc.training.intervals import Intervals
 from xashpc.training.saved import CARD_VERSION, GRID_TOLERANCE_EV
 from xashpc.training.training_range import TrainingRange, beyond_text
 
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from xashpc.training.saved import SavedClassifier
 
 # The card of a study's ensemble; xashpc.training.study_networks writes it.
-ENSEMBLE_FILE = "ensemble.json"
+ENSEMBLE_FILE, ENSEMBLE_VERSION = "ensemble.json", 1
+# Of an uncertainty: one standard deviation of a Gaussian, what papers draw.
+LEVEL = 0.68
 UNKNOWN = "the model does not say what it was trained on"
 
 Reasons = list[tuple[str, ...]]
@@ -50,7 +54,8 @@ class Prediction:
     reasons : (n,) of tuple of str
         What is beyond which range, or what is unknown.
     uncertainty : (n, n_values), or None
-        Of ensembles: the value plus and minus this holds the truth of ``level`` of all values.
+        Where the card says it: the value plus and minus this holds the truth of ``level`` of all
+        values.
     level : float, or None
     """
 
@@ -213,13 +218,26 @@ class TrainedNetwork(SavedModel):
         given = card.get("input_names")
         self.parameter_names = tuple(given or (f"input {n}" for n in range(mean.size)))
 
-    def predict(self, inputs: Any, names: Sequence[str] | None = None) -> Prediction:
+    def predict(
+        self, inputs: Any, names: Sequence[str] | None = None, level: float = LEVEL
+    ) -> Prediction:
+        """As :meth:`SavedModel.predict`; ``level`` is that of the uncertainty, which is the same
+        for all inputs: a network alone does not know which of them are hard.
+        """
         rows, parts, unknown = self.rows_of(inputs)
-        values = self.values(rows)
-        return prediction_of(names, self.columns(values), values, *parts, unknown=unknown)
+        values, width = self.values(rows), None
+        if "temperature" in self.card:
+            values = tempered(values, self.card["temperature"])
+        elif "intervals" in self.card:
+            known = Intervals.from_dict(self.card["intervals"])
+            width = known.half_width(np.zeros_like(values), level)
+        return prediction_of(
+            names, self.columns(values), values, *parts, unknown=unknown, uncertainty=width,
+            level=None if width is None else level,
+        )  # fmt: skip
 
     def values(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, n_values) of rows that :meth:`rows_of` made."""
+        """(n, n_values) of rows that :meth:`rows_of` made, as the network gives them."""
         from xashpc.training.loop import predict
 
         return predict(self.network, rows.astype(np.float32))

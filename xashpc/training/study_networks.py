@@ -11,22 +11,15 @@ from numpy.typing import NDArray
 
 from xashpc.disk import write_json
 from xashpc.errors import ModelError
-from xashpc.features.scaling import box_normalised
 from xashpc.training.calibration import calibration, recalibration_factor
 from xashpc.training.class_calibration import fit_temperature, reliability, tempered
-from xashpc.training.feed import Feed
+from xashpc.training.held_out import CALIBRATION_ROWS, held_out
 from xashpc.training.intervals import Intervals
 from xashpc.training.loop import predict
 from xashpc.training.metrics import scores_of
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.network_run import open_rows
-from xashpc.training.prediction import ENSEMBLE_FILE
-from xashpc.training.scaled import EVALUATION_ROWS
-
-ENSEMBLE_VERSION = 1
-# Held-out rows that calibrate, and that judge, at most: 20,000 spectra of 501 channels are 40 MB a
-# network, and a quantile of ten million values does not move any more.
-CALIBRATION_ROWS = 20_000
+from xashpc.training.prediction import ENSEMBLE_FILE, ENSEMBLE_VERSION
 
 
 def network_file(options: TrainingOptions) -> Path:
@@ -34,37 +27,11 @@ def network_file(options: TrainingOptions) -> Path:
     return Path(options.output) / f"{options.name}.keras"
 
 
-def held_out(
-    options: TrainingOptions, parts: Sequence[str], most: int | None = None
-) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Inputs of a training's ``validation`` or ``test`` part, in the data's order, and what its
-    saved network should say to them.
-
-    Parameters
-    ----------
-    most : int, optional
-        Of larger parts, so many rows evenly from first to last.
-    """
-    source, split = open_rows(options)
-    found = {}
-    for part in parts:
-        rows = getattr(split, part)
-        if most is not None and rows.size > most:
-            rows = rows[np.linspace(0, rows.size - 1, most).astype(np.int64)]
-        if not rows.size:
-            raise ModelError(f"{options.name}: there are no {part} rows; ask for split.{part}")
-        feed = Feed(source, rows, batch_size=EVALUATION_ROWS, shuffle=False, options=options.feed)
-        x, y = (np.concatenate(side) for side in zip(*feed.epoch(0), strict=True))
-        # Boxes cannot be undone: such a network gives boxed targets, and is judged by them.
-        found[part] = (x, box_normalised(y) if options.target_scaling == "box" else y)
-    return found
-
-
 def confusion_of(members: Sequence[TrainingOptions]) -> NDArray[np.int64]:
     """(n_classes, n_classes): each member's test part, summed; rows true, columns predicted."""
     total: NDArray[np.int64] | None = None
     for options in members:
-        x, y = held_out(options, ["test"])["test"]
+        x, y = held_out(*open_rows(options), options, ["test"])["test"]
         found = predict(_network(options), x).argmax(axis=1)
         counts = np.zeros((y.shape[1],) * 2, dtype=np.int64)
         np.add.at(counts, (y.argmax(axis=1), found), 1)
@@ -110,7 +77,8 @@ def make_ensemble(
             f"an ensemble needs two trained members at least; {len(members)} of this one ended "
             "well. Run the study again to train the others"
         )
-    rows = held_out(members[0], ["validation", "test"], CALIBRATION_ROWS)
+    parts = ["validation", "test"]
+    rows = held_out(*open_rows(members[0]), members[0], parts, CALIBRATION_ROWS)
     said: dict[str, list[NDArray[np.float32]]] = {"validation": [], "test": []}
     for options in members:
         network = _network(options)

@@ -50,7 +50,7 @@ def test_a_training_goes_back_however_long_it_took_if_it_got_somewhere(
             job.checkpoint.write_bytes(b"weights")
         raise Terminated(WALLTIME)
 
-    monkeypatch.setattr(firetasks, "run_training", train)
+    monkeypatch.setattr("xashpc.flows.training.run_training", train)
     monkeypatch.setenv("XASHPC_RESULTS", str(tmp_path))
     task = firetasks.TrainNetworkTask(
         training={"name": "a", "data": "x.zarr", "model": "xanesnet"}

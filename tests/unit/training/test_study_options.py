@@ -103,7 +103,7 @@ def test_a_bad_study_is_one_error_that_names_the_setting(study, training, words)
                                 ("sweep", "sweep", 12)],
 )  # fmt: skip
 def test_the_shipped_studies_are_valid_and_survive_the_database(name, kind, count):
-    config = read_campaign(REPOSITORY / "workflows" / f"train_{name}.yaml")
+    config = read_campaign(REPOSITORY / "workflows" / f"study_{name}.yaml")
     assert isinstance(config, StudyConfig) and config.options.kind == kind
     (task,) = workflow_of(config).to_dict()["fws"][0]["spec"]["_tasks"]
     again = config_of_task(task)
@@ -116,7 +116,7 @@ def test_the_shipped_studies_are_valid_and_survive_the_database(name, kind, coun
 
 
 def test_data_are_taken_from_the_files_folder():
-    config = read_campaign(REPOSITORY / "workflows" / "train_sweep.yaml")
+    config = read_campaign(REPOSITORY / "workflows" / "study_sweep.yaml")
     assert config.training["data"] == str(REPOSITORY / "workflows" / "ledge-ni2" / "Ni2+.zarr")
 
 
