@@ -198,7 +198,7 @@ def _filled(store: Store, options: argparse.Namespace) -> tuple[str, str]:
     if options.queries:
         if "big" not in set(store.campaigns()["campaign"]):
             add_members(store)
-        return "big", "C7FeO3"
+        return "big", "a1406TiO3"
     filled = options.folder / f"filled-{options.documents}"
     if not filled.exists():
         fill(store, options.documents)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -291,6 +293,25 @@ def test_in_the_dark_the_page_is_dark(browser, address, stocked):
     _until(browser, "return !!document.querySelector('.structure').viewer")
     _keep(browser, "dark", 1000)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_a_request_without_end_is_refused_and_the_server_goes_on(address):
+    host = urlsplit(address)
+    for headers, path in (({}, "/spectra?name=" + "x" * 1_000_000),
+                          ({"X-Much": "x" * 1_000_000}, "/spectra")):  # fmt: skip
+        connection = http.client.HTTPConnection(host.hostname, host.port, timeout=30)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            assert answer.status in (400, 414, 431)
+            assert b"Traceback" not in answer.read()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # hung up on in the midst of it
+        finally:
+            connection.close()
+    connection = http.client.HTTPConnection(host.hostname, host.port, timeout=30)
+    connection.request("GET", "/help")
+    assert connection.getresponse().status == 200
 
 
 def test_signing_in_with_the_printed_token(browser, stocked):
