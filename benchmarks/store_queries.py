@@ -132,7 +132,7 @@ QUESTIONS: dict[str, dict] = {
     "repaired_by": {"repaired_by": "mixing"},
     "element, edge, outcome": {"element": "Fe", "edge": "K", "outcome": "quarantined"},
     "engine, profile": {"engine": "feff", "profile": "fast"},
-    "formula": {"formula": "Ca7FeO3"},
+    "formula": {"formula": "a1406TiO3"},
     "chemsys": {"chemsys": "Fe-O-77"},
     "element, oxidation state, coordination": {
         "element": "Fe", "oxidation_state": 3, "coordination": 6,

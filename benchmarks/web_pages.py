@@ -5,6 +5,9 @@ outcomes. Each URL is asked ``--repeat`` times after one time that counts as the
 cache of the dashboard is emptied before each request.
 
     python benchmarks/web_pages.py --folder bench-web        # fills it once, then only measures
+
+With ``--queries FOLDER`` the pages are those of the store that ``store_queries.py --folder FOLDER``
+filled, with members of its two campaigns added.
 """
 
 from __future__ import annotations
@@ -96,24 +99,41 @@ def fill(store: Store, number: int) -> None:
             spectra, members = [], []
 
 
-def urls(number: int) -> dict[str, str]:
+def add_members(store: Store) -> None:
+    """Members of the campaigns of store_queries.py: a fifth and a tenth of 100,000."""
+    for campaign, number in (("big", 20_000), ("small", 10_000)):
+        store.put_campaign({"_id": campaign, "name": campaign, "config": {}, "stage": "running",
+                            "created_at": now()})  # fmt: skip
+        for first in range(0, number, BATCH):
+            keys = [hashlib.sha256(str(i).encode()).hexdigest()
+                    for i in range(first, first + BATCH)]  # fmt: skip
+            store._connection.insert_missing(store._campaigns._members, [
+                {"_id": f"{campaign}:{key}", "campaign": campaign, "key": key, "asked": True,
+                 "kind": "computed", "status": "ok"} for key in keys
+            ])  # fmt: skip
+
+
+def urls(number: int, campaign: str, formula: str) -> dict[str, str]:
     """What is measured: name -> URL."""
+    # Of the first documents, number // 2 is a good one in both stores.
     key = hashlib.sha256(str(number // 2).encode()).hexdigest()
     middle = "8" * 64
     return {
         "campaigns": "/campaigns",
-        "one campaign": "/campaigns/synthetic-1",
+        "one campaign": f"/campaigns/{campaign}",
         "spectra": "/spectra",
         "spectra, element": "/spectra?element=Cu",
         "spectra, element + edge + label": "/spectra?element=Cu&edge=K&label=T4",
-        "spectra, formula": "/spectra?formula=CuO",
-        "spectra, campaign + outcome": "/spectra?campaign=synthetic-1&outcome=quarantined",
-        "spectra, no index (profile)": "/spectra?profile=fast",
+        "spectra, formula": f"/spectra?formula={formula}",
+        "spectra, campaign + outcome": f"/spectra?campaign={campaign}&outcome=quarantined",
+        "spectra, profile": "/spectra?profile=fast",
+        "spectra, element + repaired by": "/spectra?element=Cu&repaired_by=mixing",
+        "spectra, element + edge window": "/spectra?element=Cu&edge_window=4950-4990",
         "spectra, middle page": f"/spectra?element=Cu&after={middle}",
         "spectra, page before": f"/spectra?element=Cu&before={middle}",
         "spectra, nothing matches": "/spectra?element=Zn",
         "failures": "/failures",
-        "failures of a campaign": "/failures?campaign=synthetic-1",
+        "failures of a campaign": f"/failures?campaign={campaign}",
         "one spectrum": f"/spectra/{key}",
         "curve": f"/api/spectra/{key}/curve",
         "structure": f"/api/spectra/{key}/structure",
@@ -121,11 +141,11 @@ def urls(number: int) -> dict[str, str]:
     }
 
 
-def measure(store: Store, number: int, repeat: int) -> dict[str, dict[str, float]]:
+def measure(store: Store, asked: dict[str, str], repeat: int) -> dict[str, dict[str, float]]:
     """First visit and median, in milliseconds."""
     app = create_app(store, Guard(None, "127.0.0.1"))
     client, rows = app.test_client(), {}
-    for name, url in urls(number).items():
+    for name, url in asked.items():
         taken = []
         for _ in range(repeat + 1):
             app.extensions["xashpc"].kept.forget()
@@ -138,27 +158,52 @@ def measure(store: Store, number: int, repeat: int) -> dict[str, dict[str, float
     return rows
 
 
+def counts(store: Store, campaign: str) -> None:
+    """Counting a campaign: everything, nothing new, and one part of 64."""
+    store._connection.database["tallies"].delete_many({"campaign": campaign})
+    for name in ("first", "again", "again", "one result later"):
+        if name == "one result later":
+            store._campaigns._tallies.touch(campaign, ["ab" * 32])
+        start = time.perf_counter()
+        asked = store.count_outcomes(campaign)["asked"]
+        print(f"count of {asked}, {name:20} {1000 * (time.perf_counter() - start):9.1f}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("bench-web"))
+    parser.add_argument("--queries", type=Path, help="Folder of store_queries.py instead.")
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path, help="Write the numbers here as well.")
     options = parser.parse_args()
-    filled = options.folder / f"filled-{options.documents}"
-    info = server.start(options.folder / "data")
+    data = options.queries or options.folder / "data"
+    info = server.start(data)
     try:
-        with Store(info.uri, server.DATABASE) as store:
-            if not filled.exists():
-                fill(store, options.documents)
-                filled.touch()
+        name = "benchmark" if options.queries else server.DATABASE
+        with Store(info.uri, name) as store:
+            campaign, formula = _filled(store, options)
+            counts(store, campaign)
             print(f"{'page':34} {'first, ms':>9} {'p50, ms':>9}")
-            rows = measure(store, options.documents, options.repeat)
+            rows = measure(store, urls(options.documents, campaign, formula), options.repeat)
     finally:
-        server.stop(options.folder / "data")
+        server.stop(data)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
     return 0
+
+
+def _filled(store: Store, options: argparse.Namespace) -> tuple[str, str]:
+    """Fill what is not filled; a campaign and a formula of it."""
+    if options.queries:
+        if "big" not in set(store.campaigns()["campaign"]):
+            add_members(store)
+        return "big", "a1406TiO3"
+    filled = options.folder / f"filled-{options.documents}"
+    if not filled.exists():
+        fill(store, options.documents)
+        filled.touch()
+    return "synthetic-1", "CuO"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Exports read by programs that are not ours: Larch for XDI, pynxtools for NeXus.
+"""Exports read by programs that are not ours: Larch for XDI, emmet-core and pynxtools.
 
 Both bring gigabytes of their own, so each is asked in the interpreter of its own environment.
 """
@@ -26,6 +26,17 @@ for name in sys.argv[1:]:
     print(json.dumps({"status": file.status, "element": file.element.decode(),
         "edge": file.edge.decode(), "labels": file.array_labels, "attrs": file.attrs,
         "energy": file.energy.tolist(), "intensity": file.data[1].tolist()}))
+"""
+
+_EMMET = """
+import json, sys
+from emmet.core.xas import XASDoc
+for document in json.load(open(sys.argv[1])):
+    found = XASDoc.model_validate(document)
+    xas = found.spectrum
+    print(json.dumps({"key": document["spectrum_id"], "element": str(found.absorbing_element),
+        "edge": found.edge.value, "formula": xas.structure.composition.reduced_formula,
+        "site": xas.absorbing_index, "x": list(xas.x), "y": list(xas.y)}))
 """
 
 
@@ -72,6 +83,20 @@ def test_larch_reads_our_xdi_to_the_last_digit(two_edges, tmp_path):
         np.testing.assert_array_equal(found["intensity"], stored.intensity)
         # Of "L2,3" it would read L2, which is another edge.
         assert found["edge"] == {"K": "K", "L2,3": "L"}[attrs["xashpc.edge"]]
+
+
+def test_emmet_core_and_pymatgen_read_our_json(two_edges, tmp_path):
+    python = _interpreter("XASHPC_LARCH_PYTHON", "xraylarch")  # which brings emmet-core
+    export(two_edges, "mp-json", tmp_path / "out")
+    said = _asked(python, "-c", _EMMET, str(tmp_path / "out" / "spectra.json"))
+    lines = [json.loads(line) for line in said.splitlines() if line[:1] == "{"]
+    assert len(lines) == 3, said
+    for found in lines:
+        stored = two_edges.spectrum(found["key"])
+        assert (found["element"], found["formula"], found["site"]) == ("Ti", "SrTiO3", 1)
+        np.testing.assert_array_equal(found["x"], stored.energy)
+        np.testing.assert_allclose(found["y"], stored.intensity, rtol=1e-12)
+    assert sorted(found["edge"] for found in lines) == ["K", "K", "L2,3"]
 
 
 def test_pynxtools_finds_our_nexus_valid(two_edges, tmp_path):

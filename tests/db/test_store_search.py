@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 import numpy as np
@@ -11,6 +12,7 @@ from pymatgen.core import Lattice, Structure
 from xashpc.calculation import Outcome, Repair
 from xashpc.errors import ConfigError, FilterError
 from xashpc.storage.filters import parse_filter
+from xashpc.storage.pages import Pages
 
 pytestmark = pytest.mark.database
 
@@ -186,3 +188,23 @@ def test_no_document_is_missed_where_windows_are_many(filled):
     keys = [d["_id"] for d in filled.documents(projection={"_id": 1}, element="Ti")]
     assert len(keys) == 1509 and keys == sorted(set(keys))
     assert len(filled.find(limit=700, after="8" * 64)) == 700
+
+
+def test_a_page_that_is_everything_says_how_many_there_are_and_others_are_estimated(filled):
+    pages = Pages(filled)
+    assert pages.page({"campaign": "one"}).total == 6
+    assert pages.page({"element": "V"}).total == 0
+    assert pages.page({"campaign": "one"}, rows=3).total is None
+    base = filled.get(filled.find(limit=1)["key"][0])
+    names = ("even", "odd")
+    filled._spectra.insert_many(
+        base | {"_id": hashlib.sha256(str(n).encode()).hexdigest(), "name": names[n % 2]}
+        for n in range(3000)
+    )
+    assert pages.count({"element": "Ti", "filter": {"name": "nobody"}}) == (0, False)
+    asked = {"element": "Ti", "filter": {"name": "even"}}
+    pages.page(asked, rows=100)
+    number, estimated = pages.count(asked)
+    assert estimated and 1000 < number < 2100
+    number, estimated = pages.count({"element": "Ti"})
+    assert estimated and 2000 < number < 4200

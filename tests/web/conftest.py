@@ -24,7 +24,9 @@ from xashpc.errors import EngineNotFoundError
 from xashpc.importing import import_spectra
 from xashpc.recovery.run import run_calculation
 from xashpc.storage import Store, server
+from xashpc.storage.blocks import Block, checksum
 from xashpc.storage.records import now
+from xashpc.storage.spectra_table import SpectraTable, create_table
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 SCRIPT = "<script>alert(1)</script>"
@@ -125,6 +127,62 @@ def many(result: Result) -> Iterator[Result]:
         yield replace(result, calculation=calculation, spectrum=spectrum, files={})
 
 
+def two_sites(result: Result) -> Iterator[Result]:
+    """A real spectrum, and one made of it, as the two inequivalent sites of a cell."""
+    cell = Structure(
+        Lattice.tetragonal(3.79, 9.51), ["Cr", "Cr", "Cr", "O", "O"],
+        [[0, 0, 0], [0.5, 0.5, 0.5], [0, 0.5, 0.25], [0, 0, 0.2], [0.5, 0.5, 0.7]],
+    )  # fmt: skip
+    for site, multiplicity, label, shift_ev in ((0, 2, "O6", 0.0), (2, 1, "T4", 1.5)):
+        calculation = replace(
+            result.calculation, absorber="Cr", structure=cell, site=site,
+            provenance={**result.calculation.provenance, "source_id": "two-sites", "label": label,
+                        "name": "Two sites", "multiplicity": multiplicity},
+        )  # fmt: skip
+        energy, values = np.asarray(result.spectrum.energy), np.asarray(result.spectrum.intensity)
+        spectrum = replace(
+            result.spectrum, energy=energy + shift_ev,
+            intensity=values * (1 + 0.1 * multiplicity * np.sin((energy - energy[0]) / 6)),
+        )  # fmt: skip
+        yield replace(result, calculation=calculation, spectrum=spectrum, files={})
+
+
+MODEL_CAMPAIGN, MODEL_ROWS, MODEL_BLOCK = "ledge-9a9b9c", 40, 16
+
+
+@pytest.fixture(scope="session")
+def model_campaign(
+    stocked: Stocked, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """A campaign of two ions: one block of the first is computed (made here), no other.
+
+    Yields the block's spectra and parameters.
+    """
+    folder = tmp_path_factory.mktemp("ledge")
+    config = {"ions": ["Ni2+", "Fe3+", "../../etc"], "rows": MODEL_ROWS}
+    store = stocked.store
+    store.put_campaign({"_id": MODEL_CAMPAIGN, "name": "Model spectra", "config": config,
+                        "stage": "running", "results": str(folder), "asked": 2 * MODEL_ROWS,
+                        "created_at": now()})  # fmt: skip
+    energies = np.linspace(-10.0, 20.0, 301)
+    for ion in ("Ni2+", "Fe3+"):
+        create_table(folder / f"{ion}.zarr", energies=energies, names=["Dq", "f_dd"],
+                     n_rows=MODEL_ROWS, block_rows=MODEL_BLOCK, attrs={"ion": ion})  # fmt: skip
+    parameters = np.random.default_rng(3).random((MODEL_BLOCK, 2))
+    spectra = sum(
+        (height + parameters[:, 1:]) / (1 + ((energies - place - parameters[:, :1]) / 0.4) ** 2)
+        for height, place in ((1.0, -2.0), (0.5, 0.5), (0.4, 12.0))
+    )
+    SpectraTable(folder / "Ni2+.zarr").write(0, spectra, parameters)
+    request = {"engine": "multiplet", "engine_version": "1", "ion": "Ni2+", "seed": 0,
+               "first_row": 0, "n_rows": MODEL_BLOCK}  # fmt: skip
+    block = Block("ab" * 32, request, {"parameters": parameters}, checksum(spectra), 1.0)
+    store.blocks.put(block, MODEL_CAMPAIGN)
+    yield spectra, parameters
+    store._connection.database["campaigns"].delete_one({"_id": MODEL_CAMPAIGN})
+    store._connection.database["blocks"].delete_many({})
+
+
 @pytest.fixture(scope="session")
 def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stocked]:
     """Real FEFF, imported, multiplet and failed results, and evaluations in a results folder."""
@@ -149,6 +207,9 @@ def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stocked]:
         if ledge is not None:
             results["multiplet"] = ledge
         _put(store, results, many(feff))
+        for name, result in zip(("heavy", "light"), two_sites(feff), strict=True):
+            store.put_result(result)
+            results[name] = result
         _write_scores(folder / "results" / CAMPAIGN)
         keys = {name: result.calculation.key for name, result in results.items()}
         yield Stocked(store, folder / "results", keys, launchpad)

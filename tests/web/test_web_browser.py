@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -212,6 +214,48 @@ def test_class_means_are_drawn_with_their_spread(browser, address):
     _keep(browser, "overlay", 1020)
 
 
+def test_the_sites_of_a_structure_are_drawn_with_their_average(browser, address, stocked):
+    browser.get(f"{address}/spectra/{stocked.keys['heavy']}")
+    browser.find_element(By.LINK_TEXT, "Sites of this structure").click()
+    _until(browser, "return document.querySelectorAll('.plot path.curve').length === 3")
+    names = [item.text for item in browser.find_elements(By.CSS_SELECTOR, ".key-list li")]
+    assert names[0] == "average of 2 sites" and names[1].startswith("site 0, O6, 2 of it")
+    rows = browser.find_elements(By.CSS_SELECTOR, "table.rows tbody tr")
+    weights = [row.find_elements(By.TAG_NAME, "td")[4].text for row in rows]
+    assert weights == ["0.667", "0.333"]
+    assert "100 % of the absorbing atoms" in browser.find_element(By.CSS_SELECTOR, ".facts").text
+    _keep(browser, "sites", 820)
+
+
+def test_every_filter_is_used_by_keyboard(browser, address):
+    browser.get(f"{address}/spectra")
+    assert not browser.find_element(By.NAME, "edge_window").is_displayed()
+    browser.find_element(By.CSS_SELECTOR, "details.more summary").send_keys(Keys.ENTER)
+    box = browser.find_element(By.NAME, "coordination")
+    box.send_keys("6")
+    browser.find_element(By.NAME, "edge_window").send_keys("4900-5100", Keys.ENTER)
+    _until(browser, "return location.search.includes('edge_window=4900-5100')")
+    assert browser.find_elements(By.CSS_SELECTOR, "table.rows tbody tr")
+    assert browser.find_element(By.NAME, "edge_window").is_displayed()
+    _keep(browser, "filters", 700)
+    window = browser.find_element(By.NAME, "edge_window")
+    window.clear()
+    window.send_keys("one to two", Keys.ENTER)
+    _until(browser, "return document.body.innerText.includes('bad-filter')")
+    browser.get_log("browser")  # that page has the status 400, and the browser says so
+
+
+def test_rows_of_model_spectra_are_leafed_through(browser, address, model_campaign):
+    browser.get(f"{address}/campaigns/ledge-9a9b9c")
+    _until(browser, "return document.body.innerText.includes('Ni2+')")
+    browser.find_element(By.LINK_TEXT, "a spectrum").click()
+    _until(browser, "return document.querySelectorAll('.plot path.curve').length === 1")
+    assert "f_dd" in browser.find_element(By.TAG_NAME, "main").text
+    _keep(browser, "model_spectrum", 700)
+    browser.find_element(By.TAG_NAME, "body").send_keys("n")
+    _until(browser, "return location.search === '?row=1'")
+
+
 def test_the_end_of_a_log_is_fetched_when_it_is_opened(browser, address):
     browser.get(f"{address}/failures?campaign={CAMPAIGN}")
     browser.find_element(By.CSS_SELECTOR, "[data-excerpt] summary").click()
@@ -249,6 +293,25 @@ def test_in_the_dark_the_page_is_dark(browser, address, stocked):
     _until(browser, "return !!document.querySelector('.structure').viewer")
     _keep(browser, "dark", 1000)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_a_request_without_end_is_refused_and_the_server_goes_on(address):
+    host = urlsplit(address)
+    for headers, path in (({}, "/spectra?name=" + "x" * 1_000_000),
+                          ({"X-Much": "x" * 1_000_000}, "/spectra")):  # fmt: skip
+        connection = http.client.HTTPConnection(host.hostname, host.port, timeout=30)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            assert answer.status in (400, 414, 431)
+            assert b"Traceback" not in answer.read()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # hung up on in the midst of it
+        finally:
+            connection.close()
+    connection = http.client.HTTPConnection(host.hostname, host.port, timeout=30)
+    connection.request("GET", "/help")
+    assert connection.getresponse().status == 200
 
 
 def test_signing_in_with_the_printed_token(browser, stocked):

@@ -54,6 +54,7 @@ REFUSED = [
     ('/api/overlay?filter={"$where":"sleep(1e9)"}', 400, "operator-refused"),
     ('/api/overlay?filter={"name":{"$regex":"(a%2B)%2B$"}}', 400, "regex-refused"),
     ("/api/overlay?filter=" + "[" * 900, 400, "not-json"),
+    ("/api/overlay?filter=" + '{"$and":[' * 40 + "{}" + "]}" * 40, 400, "filter-too-deep"),
     ("/api/overlay?filter=[1]", 400, "not-a-filter"),
     ("/api/overlay?filter={}&filter={}", 400, "bad-filter"),
     ('/api/overlay?filter={"a":"' + "x" * 2000 + '"}', 400, "bad-filter"),
@@ -185,6 +186,12 @@ def test_a_broken_token_opens_nothing_and_is_told_to_nobody(guarded, header, cap
         answer = guarded.get("/api/campaigns", headers={"Authorization": header})
     assert answer.status_code == 401
     assert TOKEN not in answer.text and TOKEN not in caplog.text
+
+
+def test_a_form_without_end_is_refused(guarded):
+    answer = guarded.post("/login", data={"token": "x" * 100_000})
+    assert answer.status_code == 413 and "too-large" in answer.text
+    assert "x" * 100 not in answer.text
 
 
 def test_guessing_is_stopped(guarded):

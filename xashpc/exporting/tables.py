@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,15 @@ def write_parquet(documents: Iterable[Mapping[str, Any]], path: Path) -> int:
     return count
 
 
+_MATERIAL = re.compile(r"(mp|mvc)-[0-9]+")
+
+
 def mp_document(document: Mapping[str, Any]) -> dict:
     """A document with the field names of emmet-core's ``XASDoc``, and ours beside them."""
-    spectrum, task = document["spectrum"], f"{document['source']}:{document['source_id']}"
+    spectrum, material = document["spectrum"], str(document["source_id"])
     return {
-        "task_id": task,
+        # emmet-core takes ids of the Materials Project alone; others are in "xashpc".
+        "task_id": material if _MATERIAL.fullmatch(material) else None,
         "spectrum_id": document["_id"],
         "spectrum_name": f"{document['formula'] or document['name']}-"
         f"{document['absorbing_element']}-{document['edge']}",
@@ -97,17 +102,21 @@ def mp_document(document: Mapping[str, Any]) -> dict:
         "chemsys": document["chemsys"],
         "nsites": document["nsites"],
         "structure": document["structure"],
+        # pymatgen's XAS; emmet-core reads it only with its structure.
         "spectrum": {
+            "@module": "pymatgen.analysis.xas.spectrum",
+            "@class": "XAS",
+            "structure": document["structure"],
             "x": spectrum["energy"],
             "y": spectrum["intensity"],
             "absorbing_element": document["absorbing_element"],
             "edge": document["edge"],
             "spectrum_type": document["spectrum_type"],
             "absorbing_index": document["site"],
-            "unit": spectrum["unit"],
         },
         "last_updated": document["created_at"].isoformat(),
-        "xashpc": row_of(document) | {"settings": document["settings"]},
+        "xashpc": row_of(document)
+        | {"settings": document["settings"], "unit": spectrum["unit"]},
     }
 
 

@@ -27,6 +27,8 @@ def site_average(found: SiteComparison) -> Figure:
     axes.set(xlim=(found.energy[0], found.energy[-1]), xlabel="Energy (eV)")
     axes.set_ylabel(f"Absorption ({found.unit})")
     axes.legend(fontsize=8, frameon=False)
-    title = f"{found.name}: {found.element} {found.edge} edge, {len(found.sites)} sites"
+    # A name comes from data, and a font has no sign for control characters.
+    name = "".join(c if c.isprintable() else "?" for c in found.name)
+    title = f"{name}: {found.element} {found.edge} edge, {len(found.sites)} sites"
     style.title(axes, title)
     return figure

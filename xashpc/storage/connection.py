@@ -216,8 +216,13 @@ class Connection:
         """Give the sockets back."""
         self.client.close()
 
-    def call(self, operation: Callable[[], T]) -> T:
+    def call(self, operation: Callable[[], T], retry_s: float | None = None) -> T:
         """Do ``operation``, again and again while the server is away. It must be idempotent.
+
+        Parameters
+        ----------
+        retry_s : float, optional
+            Instead of the connection's own.
 
         Raises
         ------
@@ -229,19 +234,20 @@ class Connection:
             For everything else that the server refuses.
         """
         deadline, pause = None, _FIRST_PAUSE_S
+        patience_s = self.retry_s if retry_s is None else retry_s
         while True:
             try:
                 result = operation()
             except (AutoReconnect, CursorNotFound) as error:
                 now = time.monotonic()
                 if deadline is None:
-                    deadline = now + (self.retry_s if self._reached else 0.0)
+                    deadline = now + (patience_s if self._reached else 0.0)
                     if self._reached:
                         # The driver's first clause; its topology dump tells no more.
                         reason = str(error).partition(" (configured")[0]
                         logger.warning(
                             "lost %s (%s); trying again for %.0f s",
-                            self.target.address, reason, self.retry_s,
+                            self.target.address, reason, patience_s,
                         )  # fmt: skip
                 if now >= deadline:
                     raise self._unavailable() from error

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 KEY_DIGITS = 64  # sha256 in hexadecimal
 # Documents of one insert: some megabytes, far below the 48 MB of a message.
 _PUT_BATCH = 200
+# How long to wait for an index of a large collection on the embedded server, s.
+_INDEX_S = 3600.0
 _KEY_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _ENDED = {"kind": 1, "outcome.status": 1, "campaigns": 1}
 
@@ -125,12 +127,19 @@ class Store(Questions):
         self._connection.close()
 
     def prepare(self) -> None:
-        """Create the indexes; does nothing where they are."""
+        """Create the indexes; does nothing where they are.
+
+        The embedded server writes an index of many documents to disk entry by entry, some 400 a
+        second: the first time that a version of ours with more indexes meets a large store takes
+        minutes.
+        """
         for name, indexes in INDEXES.items():
             collection = self._connection.database[name]
             for fields in indexes:
                 keys = [(field, ASCENDING) for field in fields]
-                self._connection.call(lambda c=collection, k=keys: c.create_index(k))
+                self._connection.call(
+                    lambda c=collection, k=keys: c.create_index(k), retry_s=_INDEX_S
+                )
         self._files.prepare()
 
     # Results

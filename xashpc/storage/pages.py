@@ -18,7 +18,7 @@ from xashpc.storage.search import Search, share_before
 #: Rows of a page at most: beyond, a person searches rather than reads.
 MAX_ROWS = 200
 #: Documents that a count is estimated from, and failures that a tally is made of.
-COUNTED, TALLIED = 200, 200
+COUNTED, TALLIED = 100, 100
 #: A raw file above this is not read into the memory of a page's server, bytes.
 MAX_FILE_BYTES = 64 * 1024 * 1024
 
@@ -47,11 +47,14 @@ class Page:
     documents : list of dict
     before, after : str or None
         Keys to ask the page in front of and behind this one with; None where there is none.
+    total : int or None
+        How many match, where this page is all of them.
     """
 
     documents: list[dict]
     before: str | None
     after: str | None
+    total: int | None = None
 
 
 class Pages:
@@ -112,11 +115,12 @@ class Pages:
         if back:
             found.reverse()
         if not found:
-            return Page([], None, None)
+            return Page([], None, None, 0 if after is None and before is None else None)
         first, last = found[0]["_id"], found[-1]["_id"]
         has_before = more if back else after is not None
         has_after = True if back else more
-        return Page(found, first if has_before else None, last if has_after else None)
+        whole = len(found) if not has_before and not has_after else None
+        return Page(found, first if has_before else None, last if has_after else None, whole)
 
     def count(
         self, arguments: Mapping[str, Any], further: Mapping[str, Any] | None = None
@@ -124,8 +128,12 @@ class Pages:
         """How many match, and whether that is an estimate from a share of the keys.
 
         Keys are digests and hence spread evenly: from ``COUNTED`` documents in a share of them the
-        number of all follows to some seven per cent.
+        number of all follows to some ten per cent. What an index does not cover is estimated from
+        the page that was read before.
         """
+        estimate = self._store._source.estimate(_query(arguments, further))
+        if estimate is not None and estimate > 2 * MAX_ROWS:  # fewer are better counted
+            return round(estimate), True
         found, share = self._read(_query(arguments, further), {"_id": 1}, COUNTED)
         return (len(found), False) if share >= 1.0 else (round(len(found) / share), True)
 

@@ -46,6 +46,7 @@ LEADS: tuple[tuple[str, ...], ...] = (
     ("absorbing_element", "oxidation_state", "coordination_number"),
     ("absorbing_element", "oxidation_state"),
     ("absorbing_element", "coordination_number"),
+    ("absorbing_element", "outcome.repairs.handler"),
     ("absorbing_element", "campaigns"),
     ("absorbing_element",),
     ("campaigns", "outcome.status"),

@@ -129,6 +129,15 @@ class Source:
                 break
         return best
 
+    def estimate(self, query: Mapping[str, Any]) -> float | None:
+        """About how many match, as far as a search for more than the index answers has shown."""
+        leads = self.plan(query).leads
+        if all(_answers(lead.get(name, ...), asked) for lead in leads
+               for name, asked in query.items()):  # fmt: skip
+            return None  # cheap to count
+        known = [self.density.get(f"{lead} {query}") for lead in leads]
+        return None if None in known else float(sum(known))
+
     def _look(self, lead: Mapping[str, Any]) -> float:
         """About how many documents have these values."""
         name = f"{lead}"

@@ -90,7 +90,7 @@ def _row(document: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, 
     campaign = document["_id"]
     counts = service.kept.soon(
         ("counts", campaign),
-        lambda: count_of(service.store, campaign, int(document.get("asked") or 0)),
+        lambda: count_of(service.store, campaign, document.get("asked")),
         _UNKNOWN,
         # What is done no longer changes much.
         30.0 if document.get("stage") == "done" else 2.0,
@@ -118,12 +118,13 @@ def _row(document: dict[str, Any], patience_s: float = PATIENCE_S) -> dict[str, 
     }
 
 
-def count_of(store: Store, campaign: str, asked: int) -> dict[str, int]:
+def count_of(store: Store, campaign: str, asked: float | None) -> dict[str, int]:
     """Outcomes of a campaign's sites, or of its rows where it computes model spectra."""
     counts = store.count_outcomes(campaign)
-    if counts["asked"] or not asked:
+    # Not a number in the table of campaigns where the document does not say.
+    if counts["asked"] or asked is None or not asked > 0:
         return counts
-    rows = sum(store.blocks.rows_done(campaign).values())
+    asked, rows = int(asked), sum(store.blocks.rows_done(campaign).values())
     return {**counts, "asked": asked, "ok": rows, "remaining": max(asked - rows, 0)}
 
 

@@ -41,7 +41,7 @@ def gallery():
         question=question,
         page=page,
         cards=[_card(document) for document in page.documents],
-        count=service.kept.get(
+        count=(page.total, False) if page.total is not None else service.kept.get(
             ("failures", repr(sorted(filters.items())), reason),
             lambda: service.pages.count(filters, further),
             10.0,

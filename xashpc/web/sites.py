@@ -33,11 +33,11 @@ def page(key: str):
 def curves(key: str):
     """The average and the sites as series of the plot."""
     found = compare_sites(services().store, key)
-    series = [_series(found, found.average, f"average of {len(found.sites)} sites", None, None)]
+    series = [_series(found, found.average, f"average of {len(found.sites)} sites", None)]
     for number in _drawn(found):
         row = found.sites.iloc[number]
         name = f"site {row['site']}, {row['label'] or 'no label'}, {row['multiplicity']} of it"
-        series.append(_series(found, found.intensity[number], name, row["key"], row["label"]))
+        series.append(_series(found, found.intensity[number], name, row["key"]))
     return jsonify(
         x_label="Energy (eV)", y_label=y_label({found.unit}, "none"), series=series, notes=[]
     )
@@ -50,9 +50,10 @@ def _drawn(found: SiteComparison) -> list[int]:
 
 
 def _series(
-    found: SiteComparison, values: np.ndarray, name: str, key: str | None, label: str | None
+    found: SiteComparison, values: np.ndarray, name: str, key: str | None
 ) -> dict[str, Any]:
+    # Without a label: several sites may be of one class, and each has a colour of its own.
     return {
-        "name": name, "key": key, "label": label, "n": 1,
+        "name": name, "key": key, "label": None, "n": 1,
         "x": np.round(found.energy, 4).tolist(), "y": np.round(values, 6).tolist(),
     }  # fmt: skip

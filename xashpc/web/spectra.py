@@ -46,7 +46,7 @@ def table():
         "spectra.html",
         question=question,
         page=page,
-        count=kept.get(
+        count=(page.total, False) if page.total is not None else kept.get(
             ("count", repr(sorted(question.filters.items()))),
             lambda: pages.count(question.asked),
             10.0,
