@@ -119,7 +119,7 @@ def test_a_quanty_that_hangs_is_ended_by_the_clock_and_run_again(tmp_path):
     # Stopped as a debugger or a swapping node would: it never ends by itself.
     thread = signal_when_running(tmp_path, signal.SIGSTOP, times=1)
     result = run_calculation(
-        engine, calculation(engine, "Ni2+"), tmp_path, timeout_s=10, max_attempts=3
+        engine, calculation(engine, "Ni2+"), tmp_path, timeout_s=15, max_attempts=3
     )
     thread.join()
     assert result.outcome.status == "repaired", result.outcome
