@@ -29,29 +29,36 @@ def user(tmp_path, slurm, horovod, peak_table, make_site):
     """A folder with a database, a site for trainings on two nodes, and a training to be run."""
     site = make_site(tmp_path, ("Ti",))
     site.quick("db", "start")
+    try:
+        yield site, _prepared(site, peak_table)
+    finally:
+        for job in _jobs(site):
+            subprocess.run(["scancel", "--signal=KILL", job], check=False)
+        server.stop(tmp_path / "xashpc-data")
+
+
+def _prepared(site, data):
+    """The launchpad, with the training added as ``lpad add`` does."""
     # Nodes that are one machine have one address: Open MPI must be told how they can talk.
     site.quick(
         "site", "init", "here", "--scheduler", "slurm", "--partition", "test", "--nodes", "2",
         "--cores", "1", "--packing", "training", "--memory-per-core", "900M", "--results-root",
-        str(tmp_path / "results"), "--activate",
+        str(site.folder / "results"), "--activate",
         f"export PATH={BIN}:$PATH OMPI_MCA_btl=self,tcp",
     )  # fmt: skip
-    adapter = tmp_path / "here" / "my_qadapter.yaml"
+    adapter = site.folder / "here" / "my_qadapter.yaml"
     adapter.write_text(adapter.read_text().replace("--processes 1", "--processes 1 --idle 2"))
     training = {
-        "name": "peaks", "data": str(peak_table), "model": {"name": "xanesnet", "hidden": [32]},
+        "name": "peaks", "data": str(data), "model": {"name": "xanesnet", "hidden": [32]},
         "target_scaling": "standard", "epochs": ENDLESS, "batch_size": 100, "ranks": 2,
         "launcher": "mpi", "checkpoint_steps": 3,
     }  # fmt: skip
-    with (tmp_path / "train.yaml").open("w") as stream:
+    with (site.folder / "train.yaml").open("w") as stream:
         YAML(typ="safe", pure=True).dump(training_workflow(training).to_dict(), stream)
-    launchpad = LaunchPad.from_file(str(tmp_path / "my_launchpad.yaml"))
+    launchpad = LaunchPad.from_file(str(site.folder / "my_launchpad.yaml"))
     launchpad.reset("", require_password=False, max_reset_wo_password=100)
-    launchpad.add_wf(Workflow.from_file(str(tmp_path / "train.yaml")))
-    yield site, launchpad
-    for job in _jobs(site):
-        subprocess.run(["scancel", "--signal=KILL", job], check=False)
-    server.stop(tmp_path / "xashpc-data")
+    launchpad.add_wf(Workflow.from_file(str(site.folder / "train.yaml")))
+    return launchpad
 
 
 def _run(site, *command):
