@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Set everything up and run the whole test suite. Arguments go to pytest, e.g.: -k feff -x
 #
-# Without arguments, what starts no campaign runs first, on two processes; campaigns, which keep
-# the machine busy by themselves and are killed half way, follow one by one.
+# Without arguments, what starts no campaign runs first, then campaigns that are killed half way, both
+# on two processes; what runs on the queue of a real SLURM follows one by one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh \
@@ -20,5 +20,6 @@ python="${XASHPC_VENV:-.venv}/bin/python"
 [ $# -eq 0 ] || exec "$python" -m pytest "$@"
 failed=0
 "$python" -m pytest -m "not campaign and not cluster" --numprocesses 2 --dist loadfile || failed=$?
-"$python" -m pytest -m "campaign or cluster" || failed=$?
+"$python" -m pytest -m "campaign and not cluster" --numprocesses 2 --dist loadfile || failed=$?
+"$python" -m pytest -m cluster || failed=$?
 exit "$failed"

@@ -248,7 +248,7 @@ def test_nearest_by_an_index_is_nearest_by_every_spectrum(store, result, folder)
     assert isinstance(refused, ConfigError) and "--index" in str(refused)
 
 
-@pytest.mark.parametrize("workflow", ["kedge_lce", "ledge_ni2", "active_learning", "train_sweep"])
+@pytest.mark.parametrize("workflow", ["kedge_lce", "ledge_ni2", "active_learning", "study_sweep"])
 @pytest.mark.parametrize("option", [("--from", "report"), ("--retry-quarantined",)])
 def test_stages_of_a_campaign_that_never_ran_are_refused_and_nothing_is_added(
     folder, workflow, option
