@@ -101,19 +101,6 @@ def test_jobs_come_with_the_work_and_leave_with_it(tmp_path, queue):
             time.sleep(1)
 
 
-@pytest.mark.cluster
-def test_workers_stop_before_the_walltime_and_others_go_on(tmp_path, queue):
-    # A minute of walltime, of which a worker lives 20 s, give or take as much; then the next job.
-    folder = queue_site(tmp_path, "00:01:00", margin_s=40)
-    with dask_client(folder, minimum=1, maximum=1, interface="lo") as client:
-        began = [client.submit(_wait, 1.0, pure=False) for _ in range(75)]
-        jobs = set(client.gather(began))
-    assert len(jobs) > 1
-    for job in jobs:
-        shown = subprocess.run(["scontrol", "show", "job", job], capture_output=True, text=True)
-        assert "TIMEOUT" not in shown.stdout
-
-
 def _wait(seconds: float) -> str:
     """Sleep; in which job."""
     time.sleep(seconds)
