@@ -189,7 +189,7 @@ def test_predict_takes_a_key_and_refuses_another_element(store, result, folder):
     from xashpc.cli.predict_inputs import read_spectra
     from xashpc.cli.settings import Settings
     from xashpc.errors import PredictionError
-    from xashpc.training.prediction import ClassifierModel
+    from xashpc.training.saved_models import ClassifierModel
 
     store.put_result(result(0), "c")
     key = store.find()["key"][0]

@@ -19,7 +19,8 @@ from xashpc.features.wacsf import Wacsf
 from xashpc.spectrum import EnergyGrid, Spectrum
 from xashpc.training.forward import KernelForward
 from xashpc.training.forward_saved import fit_predictor
-from xashpc.training.prediction import UNKNOWN, open_model
+from xashpc.training.prediction import UNKNOWN
+from xashpc.training.saved_models import open_model
 
 pytestmark = pytest.mark.training
 

@@ -102,7 +102,7 @@ def test_the_card_and_predict_give_an_uncertainty_that_holds_on_test_rows(whole,
     folder, card = whole
     assert card["calibration"]["coverage"] == pytest.approx([0.5, 0.68, 0.9, 0.95], abs=0.06)
     assert card["calibration"]["expected_calibration_error"] < 0.05
-    from xashpc.training.prediction import open_model
+    from xashpc.training.saved_models import open_model
 
     model = open_model(folder / "peaks.keras")
     source, split = open_rows(_options(peak_table, folder))

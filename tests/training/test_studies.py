@@ -26,7 +26,7 @@ from xashpc.storage.spectra_table import SpectraTable, create_table
 from xashpc.training.calibration import LEVELS
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.network_run import open_rows
-from xashpc.training.prediction import open_model
+from xashpc.training.saved_models import open_model
 
 _NEEDED = ("tensorflow", "secantus")
 MISSING = [name for name in _NEEDED if importlib.util.find_spec(name) is None]

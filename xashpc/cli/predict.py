@@ -82,7 +82,7 @@ def predict(
     """
     if output is not None and output.suffix not in OUTPUTS:
         raise ConfigError(f"-o takes {', '.join(OUTPUTS)}; found {output.name}")
-    from xashpc.training.prediction import open_model
+    from xashpc.training.saved_models import open_model
 
     opened = open_model(model)
     given = {"--structure": structures, "--spectrum": spectra, "--params": params,

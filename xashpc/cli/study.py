@@ -14,7 +14,7 @@ from xashpc.cli.settings import Settings
 from xashpc.flows.study import SUMMARY, TABLE
 from xashpc.flows.study_config import StudyConfig
 from xashpc.storage import Store
-from xashpc.training.prediction import ENSEMBLE_FILE
+from xashpc.training.saved_models import ENSEMBLE_FILE
 from xashpc.training.study_results import member_table, settings_of
 
 

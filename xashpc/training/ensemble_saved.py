@@ -13,14 +13,11 @@ from xashpc.errors import PredictionError
 from xashpc.training.cards import card_of, check_version
 from xashpc.training.class_calibration import tempered
 from xashpc.training.intervals import Intervals
-from xashpc.training.prediction import (
+from xashpc.training.prediction import LEVEL, Prediction, SavedModel, prediction_of
+from xashpc.training.saved_models import (
     ENSEMBLE_FILE,
     ENSEMBLE_VERSION,
-    LEVEL,
-    Prediction,
-    SavedModel,
     TrainedNetwork,
-    prediction_of,
     trained_network,
 )
 

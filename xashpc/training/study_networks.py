@@ -19,7 +19,7 @@ from xashpc.training.loop import predict
 from xashpc.training.metrics import scores_of
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.network_run import open_rows
-from xashpc.training.prediction import ENSEMBLE_FILE, ENSEMBLE_VERSION
+from xashpc.training.saved_models import ENSEMBLE_FILE, ENSEMBLE_VERSION
 
 
 def network_file(options: TrainingOptions) -> Path:
