@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # A table of spectra that their parameters determine, for tests of training.
 NAMES = ("centre", "width", "height")
 N_ROWS, BLOCK, N_ENERGY = 2_500, 128, 64
+
+
+def pytest_configure() -> None:
+    """Tests press Ctrl-C: commands they start must hear it, also where a shell without job control
+    (``bash test.sh &``, some CI) has all it starts in the background ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
