@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -89,9 +88,13 @@ def test_workers_are_jobs_of_a_real_queue_and_a_cancelled_one_loses_no_task(tmp_
 
 @pytest.mark.cluster
 def test_jobs_come_with_the_work_and_leave_with_it(tmp_path, queue):
+    def wait(seconds: float) -> None:
+        """Within the test: workers, which cannot import its module, get it by value."""
+        time.sleep(seconds)
+
     with dask_client(queue_site(tmp_path, "00:20:00"), maximum=2, interface="lo") as client:
         assert not dask_jobs()
-        futures = [client.submit(_wait, 1.0, pure=False) for _ in range(20)]
+        futures = [client.submit(wait, 1.0, pure=False) for _ in range(20)]
         assert len(client.gather(futures)) == 20
         assert 1 <= len(dask_jobs()) <= 2
         del futures
@@ -99,9 +102,3 @@ def test_jobs_come_with_the_work_and_leave_with_it(tmp_path, queue):
         while dask_jobs():
             assert time.monotonic() < deadline, "the jobs stayed although nothing was left to do"
             time.sleep(1)
-
-
-def _wait(seconds: float) -> str:
-    """Sleep; in which job."""
-    time.sleep(seconds)
-    return os.environ["SLURM_JOB_ID"]
