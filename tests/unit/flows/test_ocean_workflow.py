@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 from ruamel.yaml import YAML
@@ -26,8 +27,10 @@ def campaign(tmp_path) -> dict:
         "Fm-3m", Lattice.cubic(4.33), ["Fe", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]
     )
     lines = ["FeO", "1.0", "4.33 0 0", "0 4.33 0", "0 0 4.33", "Fe O", "4 4"]
+    generator = np.random.default_rng(0)  # chance displacements may leave two atoms equivalent
     for frame in (1, 2):
-        cell.perturb(0.02)
+        for site in range(len(cell)):
+            cell.translate_sites([site], generator.normal(0, 0.05, 3), frac_coords=False)
         lines.append(f"Direct configuration= {frame}")
         lines += [" ".join(f"{x:.8f}" for x in row) for row in cell.frac_coords]
     (tmp_path / "XDATCAR").write_text("\n".join(lines) + "\n")
