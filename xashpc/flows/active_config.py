@@ -43,14 +43,6 @@ class ActiveConfig(NamedConfig):
             raise ConfigError(f"campaign.kind is {self.kind!r}; expected {self.kind_name!r}")
         self.loop  # noqa: B018  checks the choices
 
-    def _check_whole(self, **least: int) -> None:
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < bound:
-                raise ConfigError(
-                    f"campaign.{name} must be a whole number >= {bound}; found {value!r}"
-                )
-
     @property
     def loop(self) -> ActiveOptions:
         """The choices; always from new weights, so that any round can be made again."""

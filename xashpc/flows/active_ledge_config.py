@@ -53,9 +53,7 @@ class ActiveLedgeConfig(ActiveConfig):
         super().__post_init__()
         try:
             parse_ion(self.ion)
-            for name in ("ranges", "engine_config", "settings", "ensemble"):
-                if not isinstance(getattr(self, name), Mapping):
-                    raise ConfigError(f"campaign.{name} must be a mapping")
+            self._check_mappings("ranges", "engine_config", "settings", "ensemble")
             object.__setattr__(self, "ranges", check_ranges(self.ranges))
         except InputError as error:
             raise ConfigError(f"campaign: {error}") from error

@@ -26,6 +26,20 @@ class NamedConfig:
                 "(it names folders and database entries)"
             )
 
+    def _check_whole(self, **least: int) -> None:
+        """Settings that are whole numbers, each with the least it may be."""
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < bound:
+                raise ConfigError(
+                    f"campaign.{name} must be a whole number >= {bound}; found {value!r}"
+                )
+
+    def _check_mappings(self, *names: str) -> None:
+        for name in names:
+            if not isinstance(getattr(self, name), Mapping):
+                raise ConfigError(f"campaign.{name} must be a mapping")
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build from a mapping as read from YAML.

@@ -85,9 +85,7 @@ class CampaignConfig(NamedConfig):
             ):
                 raise ConfigError(f"campaign.{name} must be a list of mappings with a 'kind'")
             object.__setattr__(self, name, tuple(entries))
-        for name in ("engine_config", "settings", "processing"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise ConfigError(f"campaign.{name} must be a mapping")
+        self._check_mappings("engine_config", "settings", "processing")
         if self.training is not None and not isinstance(self.training, Mapping):
             raise ConfigError("campaign.training must be a mapping, or null to train nothing")
         self._freeze_texts("absorbers", required=bool(self.structures))
@@ -110,12 +108,9 @@ class CampaignConfig(NamedConfig):
         object.__setattr__(self, name, tuple(values))
 
     def _check_numbers(self) -> None:
-        for name in ("chunk_size", "max_ready", "max_attempts", "max_sites"):
-            value = getattr(self, name)
-            if value is None and name == "max_sites":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"campaign.{name} must be a whole number >= 1; found {value!r}")
+        self._check_whole(chunk_size=1, max_ready=1, max_attempts=1)
+        if self.max_sites is not None:
+            self._check_whole(max_sites=1)
         if isinstance(self.timeout_s, bool) or not isinstance(self.timeout_s, (int, float)):
             raise ConfigError(f"campaign.timeout_s must be seconds; found {self.timeout_s!r}")
         if not 0 < self.timeout_s < float("inf"):

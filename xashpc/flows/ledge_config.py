@@ -86,9 +86,7 @@ class LedgeConfig(NamedConfig):
                 )
         if self.keep == "poles" and self.engine != "multiplet":
             raise ConfigError(f"campaign.keep: {self.engine} gives spectra without poles")
-        for name in ("ranges", "engine_config", "settings"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise ConfigError(f"campaign.{name} must be a mapping")
+        self._check_mappings("ranges", "engine_config", "settings")
         try:
             object.__setattr__(self, "ranges", check_ranges(self.ranges))
         except InputError as error:
@@ -107,14 +105,9 @@ class LedgeConfig(NamedConfig):
         object.__setattr__(self, "ions", tuple(self.ions))
 
     def _check_numbers(self) -> None:
-        limits = {"rows": 1, "seed": 0, "block_rows": 1, "blocks_per_firework": 1, "max_ready": 1,
-                  "mantissa_bits": 1}  # fmt: skip
-        for name, least in limits.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(
-                    f"campaign.{name} must be a whole number >= {least}; found {value!r}"
-                )
+        self._check_whole(
+            rows=1, seed=0, block_rows=1, blocks_per_firework=1, max_ready=1, mantissa_bits=1
+        )
         if self.mantissa_bits > 23:
             raise ConfigError(
                 f"campaign.mantissa_bits is at most 23, a float32's; found {self.mantissa_bits}"

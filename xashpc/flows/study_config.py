@@ -44,10 +44,7 @@ class StudyConfig(NamedConfig):
         self._check_name()
         if self.kind != KIND:
             raise ConfigError(f"campaign.kind is {self.kind!r}; expected {KIND!r}")
-        if isinstance(self.max_ready, bool) or not isinstance(self.max_ready, int) or (
-            self.max_ready < 1
-        ):
-            raise ConfigError(f"campaign.max_ready must be >= 1; found {self.max_ready!r}")
+        self._check_whole(max_ready=1)
         if not isinstance(self.training, Mapping):
             raise ConfigError(f"campaign.training must be a mapping; found {self.training!r}")
         if given := [name for name in _OWN if name in self.training]:
