@@ -24,6 +24,7 @@ from xashpc.errors import XasHpcError
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.workflow import campaign_workflow
 from xashpc.storage import Store, server
+from xashpc.testing.processes import processes_in
 
 # Cubic perovskites SrBO3 with the lattice constants (Angstrom) that literature rounds to. With
 # a cluster of 3 A, BO6 alone, about 4 s a site. SrCoO3 does not converge in 30 iterations, so that
@@ -154,20 +155,16 @@ class Site:
         assert counts["quarantined"] == 0, frame[["name", "status", "reason"]]
         assert frame.set_index("absorbing_element")["status"]["Co"] == "repaired"
         assert [refusal["name"] for refusal in refusals] == ["broken"]
-        assert not self.engine_pids()
+        self.assert_no_engine()
+
+    def assert_no_engine(self) -> None:
+        """Of an engine that was killed the kernel needs a moment to be rid."""
+        self.wait_until(lambda: not self.engine_pids(), "engines to end", 5)
 
     def engine_pids(self) -> list[int]:
         """Processes that work in a calculation's folder of this site."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and str(self.folder) in os.readlink(entry / "cwd"):
-                    command = (entry / "cmdline").read_bytes()
-                    if b"feff" in command:
-                        found.append(int(entry.name))
-            except OSError:  # it ended meanwhile, or is not ours
-                continue
-        return found
+        running = processes_in(self.folder, below=True)
+        return [pid for pid, command in running.items() if "feff" in command]
 
 
 # Fault, real thing, lost, doubled, mended by the doctor at the end, what it says then.

@@ -24,6 +24,7 @@ from xashpc.flows.kinds import workflow_of
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.storage import Store, server
 from xashpc.storage.spectra_table import open_table
+from xashpc.testing.processes import DATABASE, left_in
 
 _NEEDED = ("numba", "h5py", "crispy", "secantus")
 MISSING = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
@@ -100,17 +101,6 @@ class Folder:
         self.doctor("--fix", status=None)
         assert self.doctor().startswith("clean")
 
-    def processes(self) -> list[str]:
-        """Commands of the processes that stand in this folder, but for the database's."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and str(self.path) in os.readlink(entry / "cwd"):
-                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except OSError:  # it ended meanwhile, or is not ours
-                continue
-        return [command for command in found if "embedded" not in command]
-
     def assert_complete(self) -> None:
         expected = len(self.config.ions) * len(self.config.block_starts())
         assert len(self.blocks()) == expected
@@ -161,7 +151,7 @@ def test_ctrl_c_loses_nothing_and_the_same_command_resumes(folder):
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the command and its workers
     output = folder.finish(run, status=130)
     assert "nothing is lost" in output and "resume" in output
-    assert not folder.processes(), "a worker outlived Ctrl-C"
+    assert not left_in(folder.path, below=True, excluding=DATABASE), "a worker outlived Ctrl-C"
     before = folder.blocks()
     assert 3 <= len(before) < 26, "stopped too late to show anything"
     output = folder.finish(folder.xashpc("run", "--workers", "2", "campaign.yaml"))
