@@ -9,9 +9,8 @@ components; the index is built anew when these no longer hold them.
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from xashpc.disk import write_whole
 from xashpc.errors import ConfigError, DatasetError
 from xashpc.processing.nearest import METRICS, MIN_OVERLAP, PROJECTION, SpectraIndex
 from xashpc.spectrum import Spectrum
@@ -201,20 +201,14 @@ class StoredIndex:
 
     def save(self, path: Path) -> None:
         """Write it, complete or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         about = {"version": VERSION, "n_built": self.n_built, "newest": self.newest.isoformat()}
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as stream:
-            try:
-                np.savez(
-                    stream, grid=self.grid, mean=self.mean, axes=self.axes, scores=self.scores,
-                    ranges=self.ranges, missed=self.missed, about=np.array(json.dumps(about)),
-                    keys=np.frombuffer(bytes.fromhex("".join(self.keys)), np.uint8),
-                )  # fmt: skip
-                stream.close()
-                os.replace(stream.name, path)
-            except BaseException:
-                Path(stream.name).unlink(missing_ok=True)
-                raise
+        content = io.BytesIO()
+        np.savez(
+            content, grid=self.grid, mean=self.mean, axes=self.axes, scores=self.scores,
+            ranges=self.ranges, missed=self.missed, about=np.array(json.dumps(about)),
+            keys=np.frombuffer(bytes.fromhex("".join(self.keys)), np.uint8),
+        )  # fmt: skip
+        write_whole(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> StoredIndex:

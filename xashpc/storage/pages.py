@@ -12,7 +12,7 @@ from typing import Any
 
 from xashpc.errors import ConfigError, InputError, NotFoundError, StoreError
 from xashpc.storage.documents import Store
-from xashpc.storage.queries import COUNTS, PROJECTION, build_filter
+from xashpc.storage.queries import PROJECTION, build_filter
 from xashpc.storage.search import Search, share_before
 
 #: Rows of a page at most: beyond, a person searches rather than reads.
@@ -223,6 +223,3 @@ def _query(arguments: Mapping[str, Any], further: Mapping[str, Any] | None) -> d
     raw = asked.pop("filter", None)
     parts = [dict(part) for part in (raw, further) if part]
     return build_filter(asked, {"$and": parts} if len(parts) > 1 else next(iter(parts), None))
-
-
-__all__ = ["COUNTS", "MAX_ROWS", "Page", "Pages"]

@@ -50,6 +50,26 @@ class StudyRecords:
         found = self._connection.call(lambda: list(self._trainings.find({"study": study})))
         return sorted(found, key=lambda record: record["number"])
 
+    def statuses(self, study: str) -> dict[int, str]:
+        """Number -> status of the members that have ended; cards stay in the database."""
+        fields = {"_id": 0, "number": 1, "status": 1}
+        found = self._connection.call(lambda: list(self._trainings.find({"study": study}, fields)))
+        return {record["number"]: record["status"] for record in found}
+
+    def training(self, study: str, number: int) -> dict:
+        """The document of a member that has ended.
+
+        Raises
+        ------
+        NotFoundError
+            If it has not.
+        """
+        query = {"_id": training_id(study, number)}
+        found = self._connection.call(lambda: self._trainings.find_one(query))
+        if found is None:
+            raise NotFoundError(f"member {number} of {study} has not ended")
+        return found
+
     def put(self, document: Mapping[str, Any]) -> None:
         """Insert or replace a study, see ``study.schema.json``.
 
