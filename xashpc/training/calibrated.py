@@ -48,19 +48,31 @@ class FoldedRows:
     truth : (n,) int class numbers, or (n, n_outputs)
     fold : (n,) int
         Which network said it.
-    spread : (n, n_outputs), optional
-        How hard each value is thought to be; alike by default.
+    hardness : (n,), optional
+        How hard each row is thought to be, in any unit; alike by default.
     """
 
     said: NDArray[np.float64]
     truth: NDArray
     fold: NDArray[np.int64]
-    spread: NDArray[np.float64] | None = None
+    hardness: NDArray[np.float64] | None = None
 
-    @property
-    def spreads(self) -> NDArray[np.float64]:
-        """(n, n_outputs), zeros where none were given."""
-        return np.zeros_like(self.said) if self.spread is None else self.spread
+    def part(self, rows: NDArray[np.bool_]) -> FoldedRows:
+        """Those rows."""
+        hardness = None if self.hardness is None else self.hardness[rows]
+        return FoldedRows(self.said[rows], self.truth[rows], self.fold[rows], hardness)
+
+    def unit(self) -> NDArray[np.float64] | None:
+        """(n_outputs,) that turns hardness into a spread: errors of a value over mean hardness."""
+        if self.hardness is None or not self.hardness.mean() > 0:
+            return None
+        typical = np.sqrt(((self.said - self.truth) ** 2).mean(axis=0))
+        return typical / self.hardness.mean()
+
+    def told(self, unit: NDArray | None) -> tuple[NDArray, NDArray, NDArray]:
+        """Mean, spread and truth, as :class:`Intervals` takes them."""
+        spread = np.zeros_like(self.said) if unit is None else np.outer(self.hardness, unit)
+        return self.said, spread, self.truth
 
     def numbers(self) -> list[int]:
         """Folds that hold rows."""
@@ -123,17 +135,19 @@ def value_entries(
     parts, naive, by_fold = [], [], []
     for number in numbers:
         own = rows.fold == number
-        seen = [values[~own] for values in (rows.said, rows.spreads, rows.truth)]
-        tested = [values[own] for values in (rows.said, rows.spreads, rows.truth)]
-        parts.append((Intervals.fit(*seen), *tested))
-        by_fold.append(parts[-1][0].judged(*tested)["coverage"])
+        seen, tested = rows.part(~own), rows.part(own)
+        unit = seen.unit()
+        parts.append((Intervals.fit(*seen.told(unit)), *tested.told(unit)))
+        by_fold.append(judged_together(parts[-1:])["coverage"])
         if trained is not None:
-            naive.append((trained[number], tested[0], np.zeros_like(tested[0]), tested[2]))
+            naive.append((trained[number], *tested.told(None)))
     calibration = {**judged_together(parts), "coverage_by_fold": by_fold}
     if naive:
         calibration["training_errors"] = judged_together(naive)
+    unit = rows.unit()
     return {
-        "intervals": Intervals.fit(rows.said, rows.spreads, rows.truth).to_dict(),
+        "intervals": Intervals.fit(*rows.told(unit)).to_dict(),
+        **({} if unit is None else {"hardness_unit": unit.tolist()}),
         "calibration": calibration,
         "calibrated": _about(method, held_out, len(rows.said), len(rows.said)),
     }
@@ -157,7 +171,7 @@ def split_class_entries(
             "tempered": reliability(final, truth["test"]).to_dict(),
         }
     sizes = [len(said[part]) if part in said else 0 for part in ("validation", "test")]
-    return {**found, "calibrated": _about(TEMPERATURE, held_out, *sizes)}
+    return {**found, "calibrated": about_split(True, held_out, *sizes)}
 
 
 def split_value_entries(
@@ -179,13 +193,18 @@ def split_value_entries(
         if "train" in said:
             found["calibration"]["training_errors"] = fitted("train").judged(*tested)
     sizes = [len(said[part]) if part in said else 0 for part in ("validation", "test")]
-    return {**found, "calibrated": _about(SPLIT_CONFORMAL, held_out, *sizes)}
+    return {**found, "calibrated": about_split(False, held_out, *sizes)}
 
 
 def trained_intervals(said: ArrayLike, truth: ArrayLike) -> Intervals:
     """Intervals of the errors of training rows, to be compared with calibrated ones."""
     said = np.asarray(said, dtype=np.float64)
     return Intervals.fit(said, np.zeros_like(said), truth)
+
+
+def about_split(classes: bool, held_out: str, rows: int, test_rows: int) -> dict[str, Any]:
+    """Entry ``calibrated`` where one set of rows calibrates and another judges."""
+    return _about(TEMPERATURE if classes else SPLIT_CONFORMAL, held_out, rows, test_rows)
 
 
 def _about(method: Mapping[str, str], held_out: str, rows: int, test_rows: int) -> dict[str, Any]:
@@ -211,12 +230,15 @@ class Uncertainty:
         ``method``, ``source``, ``held_out``, ``rows``, ``test_rows``; empty in older cards.
     measured : mapping
         ``calibration`` of the card.
+    unit : (n_values,), or None
+        Where intervals go by the hardness of a row: a spread for each unit of it.
     """
 
     temperature: float | None
     intervals: Intervals | None
     about: Mapping[str, Any]
     measured: Mapping[str, Any]
+    unit: NDArray[np.float64] | None = None
 
     @classmethod
     def of_card(cls, card: Mapping[str, Any]) -> Uncertainty:
@@ -239,7 +261,13 @@ class Uncertainty:
                 f"above 0 and mappings; found {temperature!r}, {about!r} and {measured!r}",
             )  # fmt: skip
         known = None if intervals is None else Intervals.from_dict(intervals)
-        return cls(temperature, known, about, measured)
+        unit = card.get("hardness_unit")
+        if unit is not None and (known is None or np.shape(unit) != known.floor.shape):
+            raise PredictionError(
+                "card-damaged", "the calibration of this model is damaged: its hardness_unit does "
+                "not fit its intervals",
+            )  # fmt: skip
+        return cls(temperature, known, about, measured, None if unit is None else np.array(unit))
 
     @property
     def known(self) -> bool:
@@ -251,9 +279,22 @@ class Uncertainty:
         return values if self.temperature is None else tempered(values, self.temperature)
 
     def half_width(
-        self, values: NDArray[np.float64], level: float, spread: NDArray | None = None
+        self,
+        values: NDArray[np.float64],
+        level: float,
+        *,
+        spread: NDArray | None = None,
+        hardness: NDArray | None = None,
     ) -> NDArray[np.float64] | None:
-        """(n, n_values) of the interval that holds ``level``; None where no interval is known."""
+        """(n, n_values) of the interval that holds ``level``; None where no interval is known.
+
+        Parameters
+        ----------
+        spread : (n, n_values), optional
+            Of an ensemble.
+        hardness : (n,), optional
+            Needed where the card has a unit of it.
+        """
         if self.intervals is None:
             return None
         if self.intervals.floor.size != values.shape[1]:
@@ -262,6 +303,8 @@ class Uncertainty:
                 f"the intervals of this model are of {self.intervals.floor.size} values, the "
                 f"model gives {values.shape[1]}",
             )
+        if self.unit is not None and hardness is not None:
+            spread = np.outer(hardness, self.unit)
         return self.intervals.half_width(np.zeros_like(values) if spread is None else spread, level)
 
     def text(self) -> str:
