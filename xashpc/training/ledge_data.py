@@ -148,7 +148,7 @@ def read_ledge(path: Path | str, rows: int | None = None) -> LedgeData:
             "campaign": dataset.attrs["campaign"], "rows_in_dataset": int(total),
             "request": json.loads(dataset.attrs["request"]),
         },
-        key_of_rows(bytes(block).hex() for block in dataset["key"].values),
+        key_of_rows(map(str, dataset["key"].values.tolist())),
     )  # fmt: skip
 
 
