@@ -25,14 +25,16 @@ if TYPE_CHECKING:
     import keras
     import xarray
 
+    from xashpc.training.oxygen import FittedOxygen
+
 CARD_VERSION = 1
 
 # Grids may differ by what text and float32 round off, not by a part of a step.
 GRID_TOLERANCE_EV = 1e-3
 
 
-def as_one_network(fitted: Fitted) -> keras.Model:
-    """Scaling and all members as one network: spectra of maximum 1 in, class probabilities out."""
+def as_one_network(fitted: Fitted | FittedOxygen) -> keras.Model:
+    """Scaling and all members as one network: spectra in, their mean output out."""
     keras = require("keras", extra="train", purpose="saving a classifier")
     trainer = fitted.trainer
     inputs = keras.Input(trainer.input_shape, name="spectrum")

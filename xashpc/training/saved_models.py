@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from xashpc.training.forward_saved import SitePredictor
     from xashpc.training.ledge_saved import LedgePredictor
+    from xashpc.training.oxygen_saved import SavedOxygen
     from xashpc.training.saved import SavedClassifier
 
 # The card of a study's ensemble; xashpc.training.study_networks writes it.
@@ -62,6 +63,32 @@ class ClassifierModel(SavedModel):
             )
         far = self.range.far(rows)
         return prediction_of(names, self.classes, values, windows, far, believed=believed)
+
+
+class OxygenModel(SavedModel):
+    """Oxygen K-edges to the surroundings of the atom, or the mean number of its neighbours."""
+
+    takes, element, edge = "spectrum", "O", "K"
+
+    def __init__(self, saved: SavedOxygen) -> None:
+        self.saved, self.classes = saved, saved.card["classes"]
+        self.gives = "classes" if self.classes else "values"
+        self.kind = f"oxygen network ({saved.card['output']})"
+        self.energy = np.asarray(saved.card["energy_ev"], dtype=np.float64)
+        self.range = TrainingRange.from_dict(saved.card["training_range"])
+
+    def predict(
+        self, inputs: Sequence[Spectrum], names: Sequence[str] | None = None, level: float = LEVEL
+    ) -> Prediction:
+        # It learnt intensities as the engine gives them: their height is told, not divided out.
+        rows, windows = on_grid(inputs, self.energy, scale=False)
+        values, believed = self.saved.outputs(rows), self.saved.uncertainty
+        known = self.range.knows_distance
+        parts = [windows, self.range.far(rows)] if known else [windows]
+        return prediction_of(
+            names, self.classes or [0.0], values, *parts, unknown=not known, believed=believed,
+            width=believed.half_width(values, level), level=level,
+        )  # fmt: skip
 
 
 class ForwardSiteModel(SavedModel):
@@ -249,6 +276,10 @@ def open_model(path: Path | str) -> SavedModel:
         from xashpc.training.ledge_saved import LedgePredictor
 
         return LedgeModel(LedgePredictor.load(path))
+    if card.get("kind") == "oxygen":
+        from xashpc.training.oxygen_saved import SavedOxygen
+
+        return OxygenModel(SavedOxygen.load(path))
     if "classes" in card and "energy_ev" in card and "labels" in card:
         from xashpc.training.saved import SavedClassifier
 
