@@ -167,9 +167,9 @@ class KedgeCase:
             forward_model(self.config.model), self.sites.pool_features[self._kept], self._intensity,
             [formula_of(one) for one in sites], by="formula", seed=self.config.seed,
         )  # fmt: skip
-        found["scores"]["test"] = {
-            name: value for name, value in self.judge(learner).items() if name != "dropped"
-        }
+        judged = self.judge(learner)
+        errors = {name: value for name, value in judged.items() if name not in ("dropped", "n_test")}
+        found["scores"]["test"] = {"rows": judged["n_test"], **errors}
         origin = {"campaign": self.config.campaign_id, "element": self.config.absorber,
                   "edge": self.config.edge}  # fmt: skip
         key = key_of_rows(one.key for one in sites)

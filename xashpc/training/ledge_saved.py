@@ -91,7 +91,8 @@ class LedgePredictor:
         self.check_data(data)
         found = held_out_entries(lambda rows: self.spectra(rows)[0], data, self.rows)
         kept = {n: v for n, v in self.card.items() if n not in ("intervals", "calibration")}
-        return LedgePredictor(self.network, {**kept, **found, "data": _data_facts(data)})
+        facts = {"data": _data_facts(data), "seed": self.card["options"]["seed"]}
+        return LedgePredictor(self.network, {**kept, **facts, **found})
 
     def spectra(
         self, parameters: ArrayLike, *, fold: bool = True
@@ -170,7 +171,6 @@ def predictor_of(
         "rows": parts,
         "source": dict(data.source),
         "options": options.to_dict(),
-        "seed": options.seed,
         "history": fit.history,
         "versions": versions,
     }
