@@ -31,6 +31,7 @@ from xashpc.training.forward_saved import SitePredictor, card_entries
 from xashpc.training.training_range import TrainingRange
 
 Found = dict[int, Spectrum]
+_COUNTS = ("dropped", "n_test")
 
 
 class KedgeCase:
@@ -168,8 +169,8 @@ class KedgeCase:
             [formula_of(one) for one in sites], by="formula", seed=self.config.seed,
         )  # fmt: skip
         judged = self.judge(learner)
-        errors = {name: value for name, value in judged.items() if name not in ("dropped", "n_test")}
-        found["scores"]["test"] = {"rows": judged["n_test"], **errors}
+        others = {name: value for name, value in judged.items() if name not in _COUNTS}
+        found["scores"]["test"] = {"rows": judged["n_test"], **others}
         origin = {"campaign": self.config.campaign_id, "element": self.config.absorber,
                   "edge": self.config.edge}  # fmt: skip
         key = key_of_rows(one.key for one in sites)
