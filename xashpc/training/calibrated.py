@@ -252,7 +252,7 @@ class Uncertainty:
         temperature, intervals = card.get("temperature"), card.get("intervals")
         about, measured = card.get("calibrated") or {}, card.get("calibration") or {}
         bad = not isinstance(about, Mapping) or not isinstance(measured, Mapping)
-        if temperature is not None and not bad:
+        if "temperature" in card and not bad:
             bad = isinstance(temperature, bool) or not isinstance(temperature, (int, float))
             bad = bad or not 0 < temperature < np.inf
         if bad:
@@ -260,7 +260,7 @@ class Uncertainty:
                 "card-damaged", "the calibration of this model is damaged: expected a temperature "
                 f"above 0 and mappings; found {temperature!r}, {about!r} and {measured!r}",
             )  # fmt: skip
-        known = None if intervals is None else Intervals.from_dict(intervals)
+        known = Intervals.from_dict(intervals) if "intervals" in card else None
         unit = card.get("hardness_unit")
         if unit is not None and (known is None or np.shape(unit) != known.floor.shape):
             raise PredictionError(

@@ -211,7 +211,8 @@ def test_one_formula_cannot_be_split_and_no_folds_are_none():
     "damage",
     [
         {"temperature": 0}, {"temperature": -1.0}, {"temperature": "hot"}, {"temperature": True},
-        {"calibrated": [1]}, {"calibration": 3}, {"intervals": {}}, {"hardness_unit": [1.0]},
+        {"temperature": None}, {"calibrated": [1]}, {"calibration": 3}, {"intervals": {}},
+        {"intervals": None}, {"hardness_unit": [1.0]},
     ],
     ids=str,
 )  # fmt: skip
