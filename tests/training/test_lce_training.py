@@ -257,6 +257,84 @@ def test_a_saved_classifier_names_its_rows_and_gives_the_same_answers(tmp_path):
         SavedClassifier.load(path)
 
 
+def with_drawn_labels(dataset, seed):
+    """A third of the rows with a label by chance."""
+    random, label = np.random.default_rng(seed), dataset["label"].values.copy()
+    rows = random.permutation(label.size)[: label.size // 3]
+    label[rows] = random.choice(CLASSES, rows.size)
+    return dataset.assign(label=("spectrum", label))
+
+
+def test_a_classifier_that_memorised_its_rows_is_saved_less_sure(tmp_path):
+    """A third of the labels are drawn, and it learns those by heart: it is certain of what it says
+    of new rows, where a third cannot be known.
+    """
+    from xashpc.training.class_calibration import reliability
+    from xashpc.training.loop import predict
+    from xashpc.training.saved import SavedClassifier
+
+    dataset = with_drawn_labels(made_dataset((60, 60, 60)), 0)
+    chosen = options(models=["lce-cnn"], epochs=60, augmentation="none", batch_size=8, n_folds=10)
+    (path,) = train_lce(dataset, chosen, tmp_path)
+    saved = SavedClassifier.load(path)
+    fresh = with_drawn_labels(made_dataset((200, 200, 200), seed=1), 1)
+    truth = np.array([CLASSES.index(name) for name in fresh["label"].values])
+    intensity = fresh["intensity"].values
+    before = reliability(predict(saved.network, intensity), truth)
+    after = reliability(saved.probabilities(intensity, ENERGY), truth)
+    assert saved.card["temperature"] > 1.5
+    assert before.error > 0.12 and after.error < 0.6 * before.error
+    assert after.log_loss < before.log_loss and after.accuracy == before.accuracy
+    confidence = saved.probabilities(intensity, ENERGY).max(axis=1).mean()
+    # Four standard deviations of a share of 600 rows, and of the 180 that the temperature is of.
+    allowed = 4 * np.sqrt(0.25 * (1 / 600 + 1 / 180))
+    assert after.accuracy == pytest.approx(confidence, abs=allowed)
+    assert saved.card["split"] == {"by": "formula", "folds": 5, "seed": 0, "train": 180}
+    # What the folds say, the confusion matrix included, is of rows they did not see.
+    assert np.sum(saved.card["scores"]["held_out"]["confusion"]) == 180
+    memorised = (saved.classify(dataset)["predicted"] == dataset["label"].values).mean()
+    held_out = np.trace(saved.card["scores"]["held_out"]["confusion"]) / 180
+    assert memorised > held_out + 0.1
+
+
+def test_no_formula_is_on_both_sides_of_the_folds_that_calibrate(monkeypatch):
+    """Copies of a spectrum share a formula: networks that had seen the copy would be too sure."""
+    from xashpc.training import lce_calibration
+    from xashpc.training.loop import Trainer
+
+    data = LabelledSpectra.from_dataset(made_dataset((30, 30, 30), per_formula=3))
+    seen = []
+
+    def watched(trainer, spectra, y, energy, augmentation, seed):
+        seen.append({row.tobytes() for row in np.asarray(spectra)})
+
+        class Guess:
+            def probabilities(self, asked):
+                group = {row.tobytes(): name for row, name in
+                         zip(data.intensity, data.formula, strict=True)}  # fmt: skip
+                both = {group[r] for r in seen[-1]} & {group[row.tobytes()] for row in asked}
+                assert not both
+                return np.full((len(asked), 3), 1 / 3)
+
+        return Guess()
+
+    monkeypatch.setattr(lce_calibration, "fit", watched)
+    trainer = Trainer(get_model("lce-mlp"), (100,), 3, options().schedule())
+    found = lce_calibration.held_out_entries(trainer, data, options(n_folds=4))
+    assert len(seen) == 4 == found["split"]["folds"]
+    assert found["calibrated"]["rows"] == 90
+
+
+def test_a_classifier_of_one_formula_says_why_it_is_not_calibrated(tmp_path):
+    from xashpc.training.saved import SavedClassifier
+
+    dataset = made_dataset(per_formula=1000)
+    (path,) = train_lce(dataset, options(epochs=1), tmp_path)
+    believed = SavedClassifier.load(path).uncertainty
+    assert not believed.known and believed.text().startswith("not calibrated: ")
+    assert "folds" in believed.text()
+
+
 def test_a_dataset_without_the_variables_is_refused_with_their_names():
     with pytest.raises(DatasetError, match="formula"):
         evaluate_lce(made_dataset().drop_vars("formula"), options())

@@ -52,6 +52,7 @@ def ledge_model(tmp_path_factory):
     from xashpc.engines.multiplet import NAMES, PAPER_RANGES, MultipletIon
     from xashpc.engines.multiplet.sampling import sample_parameters
     from xashpc.features.scaling import box_normalised
+    from xashpc.training.card_facts import versions_of
     from xashpc.training.ledge import train_ledge
     from xashpc.training.ledge_data import LedgeData, ParameterBox
     from xashpc.training.ledge_options import LedgeOptions
@@ -68,7 +69,8 @@ def ledge_model(tmp_path_factory):
         settings={"degree": 1, "entrance": (16,), "width": 16, "n_layers": 1},
     )  # fmt: skip
     fit = train_ledge(data, options)
-    return predictor_of(fit, data, options, {}).save(tmp_path_factory.mktemp("ledge")), rows
+    saved = predictor_of(fit, data, options, versions_of())
+    return saved.save(tmp_path_factory.mktemp("ledge")), rows
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,48 @@ def forward(crystals, tmp_path_factory):
     return fitted.save(tmp_path_factory.mktemp("forward") / "Cu-K.npz")
 
 
+@pytest.fixture(scope="module")
+def oxygen_files(shared_data):
+    """Options that name the two published snapshots of Li42Fe14O49."""
+    words = []
+    for poscar, table in (("POSCAR_0k", "0K_Combo_O_all.dat"),
+                          ("POSCAR_15ps", "15ps_Combo_O_all.dat")):  # fmt: skip
+        words += ["--snapshot", *(shared_data("li3feo35_ocean", name) for name in (poscar, table))]
+    return words
+
+
+def _train_oxygen(words, task, out, *more):
+    done = CliRunner().invoke(cli, ["oxygen", "train", *map(str, words), "--task", task, "--out",
+                                    str(out), *more])  # fmt: skip
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return out / f"oxygen-{task}.keras", done.stdout
+
+
+@pytest.fixture(scope="module")
+def oxygen(oxygen_files, tmp_path_factory):
+    _keras()
+    return _train_oxygen(oxygen_files, "classifier", tmp_path_factory.mktemp("oxygen"),
+                         "--examples", "300", "--epochs", "12")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def network(peak_table, tmp_path_factory):
+    """Of ``xashpc train``."""
+    _keras()
+    from xashpc.training.network_options import TrainingOptions
+    from xashpc.training.network_run import train_network
+
+    folder = tmp_path_factory.mktemp("net")
+    options = TrainingOptions.from_dict(
+        {"name": "a", "data": [str(peak_table)], "model": "xanesnet", "epochs": 1,
+         "model_settings": {"hidden": [8]}, "output": str(folder)}
+    )  # fmt: skip
+    train_network(options)
+    return folder / "a.keras"
+
+
 def _columns(path, energy, intensity):
     np.savetxt(path, np.column_stack([energy, intensity]), fmt="%.8f")
     return path
@@ -172,8 +216,10 @@ def test_a_table_of_parameters_may_have_other_columns_in_another_order(ledge_mod
     found = pd.read_csv(tmp_path / "out.csv")
     assert found["input"].tolist() == ["row 1", "row 2", "row 3"]
     assert (found["outside"] == "no").all()
-    expected = open_model(path).predict(rows[:3]).values
-    np.testing.assert_allclose(found.iloc[:, 3:].to_numpy(), expected, atol=1e-6)
+    expected = open_model(path).predict(rows[:3])
+    both = np.hstack([expected.values, expected.uncertainty])
+    np.testing.assert_allclose(found.iloc[:, 3:].to_numpy(), both, atol=1e-6)
+    assert found.columns[-1].startswith("+-")
 
 
 @pytest.mark.parametrize(
@@ -334,18 +380,9 @@ def test_a_structure_without_the_absorber_or_that_is_none_is_named(forward, tmp_
         _run(forward, "--structure", tmp_path / "bad.cif")
 
 
-def test_a_network_of_train_is_opened_by_the_same_command(peak_table, tmp_path):
-    _keras()
-    from xashpc.training.network_options import TrainingOptions
-    from xashpc.training.network_run import train_network
-
-    options = TrainingOptions.from_dict(
-        {"name": "a", "data": [str(peak_table)], "model": "xanesnet", "epochs": 1,
-         "model_settings": {"hidden": [8]}, "output": str(tmp_path / "net")}
-    )  # fmt: skip
-    card = train_network(options)
+def test_a_network_of_train_is_opened_by_the_same_command(network):
+    path, card = network, json.loads(network.with_suffix(".json").read_text())
     assert card["input_names"] == ["centre", "width", "height"]
-    path = tmp_path / "net" / "a.keras"
     found = _json(path, "--params", "centre=10 width=2 height=1", "--params",
                   "centre=35 width=2 height=1")  # fmt: skip
     assert [one["outside"] for one in found] == [False, True]
@@ -383,3 +420,150 @@ def test_a_folder_or_another_suffix_is_no_model(tmp_path):
         open_model(tmp_path)
     with pytest.raises(PredictionError, match="there is no model at"):
         open_model(tmp_path / "none.npz")
+
+
+def _card(path):
+    if path.suffix == ".npz":
+        with np.load(path) as archive:
+            return json.loads(str(archive["card"]))
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+@pytest.fixture(params=["classifier", "forward", "ledge_model", "oxygen", "network"])
+def model_file(request):
+    """A saved model of each kind."""
+    found = request.getfixturevalue(request.param)
+    return found[0] if isinstance(found, tuple) else found
+
+
+def test_every_card_names_data_split_seed_versions_scores_and_calibration(model_file):
+    card = _card(model_file)
+    for origin in card["data"]:
+        assert len(origin["key"]) == 64 and int(origin["key"], 16) >= 0
+        assert origin["rows"] >= 60
+    assert card["split"]["by"] and card["split"]["train"] >= 60
+    assert isinstance(card["seed"], int) and {"xashpc", "numpy"} <= set(card["versions"])
+    assert all(part["rows"] > 0 for part in card["scores"].values()) and card["scores"]
+    about = card["calibrated"]
+    assert about["source"] and about["held_out"] and about["rows"] >= 40 <= about["test_rows"]
+    wanted = "temperature scaling" if card.get("classes") else "conformal"
+    assert wanted in about["method"]
+    error = "tempered" if card.get("classes") else None
+    worth = card["calibration"][error] if error else card["calibration"]
+    assert 0 <= worth["expected_calibration_error"] < 0.25
+
+
+def _copy_without(path, folder, names):
+    """The model as it was saved before its card had these entries."""
+    if path.suffix == ".npz":
+        with np.load(path) as archive:
+            kept = {n: archive[n] for n in archive.files if not n.startswith("nearest/")}
+        card = {n: v for n, v in json.loads(str(kept.pop("card"))).items() if n not in names}
+        np.savez(folder / path.name, card=json.dumps(card), **kept)
+        return folder / path.name
+    card = {n: v for n, v in _card(path).items() if n not in names}
+    (folder / path.name).write_bytes(path.read_bytes())
+    (folder / path.name).with_suffix(".json").write_text(json.dumps(card))
+    return folder / path.name
+
+
+NEW = ("data", "split", "seed", "scores", "calibrated", "calibration", "temperature", "intervals",
+       "hardness_unit")  # fmt: skip
+
+
+@pytest.fixture
+def asked(model_file, tmp_path, crystals, cu, shared_data):
+    """Words that ask the model something."""
+    takes = open_model(model_file)
+    if takes.takes == "parameters":
+        row = np.full(len(takes.parameter_names), 0.5)
+        return ["--params", _words(takes.parameter_names, row)]
+    if takes.takes == "structure":
+        crystals[0][0].to(filename=str(tmp_path / "POSCAR"), fmt="poscar")
+        return ["--structure", tmp_path / "POSCAR"]
+    if takes.element == "O":
+        table = np.loadtxt(shared_data("li3feo35_ocean", "0K_Combo_O_all.dat"))
+        return ["--spectrum", _columns(tmp_path / "O", table[:, 0], table[:, 3])]
+    data = cu[1]
+    energy, row = data["energy"].values, data["intensity"].values[0]
+    return ["--spectrum", _columns(tmp_path / "a", energy, row)]
+
+
+def test_predict_says_how_far_it_can_be_believed_and_an_older_card_that_it_cannot(
+    model_file, asked, tmp_path
+):
+    done = _run(model_file, *asked, "-o", tmp_path / "x.json", "--plot", tmp_path / "x.png")
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert found["calibrated"] and "held out" in found["calibration"]
+    assert f"calibration: {found['calibration']}" in done.stdout
+    assert "no calibrated uncertainty" not in done.stderr
+    classes = bool(_card(model_file).get("classes"))
+    assert ("uncertainty" in found["predictions"][0]) is not classes
+    if not classes:
+        wide = json.loads(_run(model_file, *asked, "--format", "json", "--level", 0.95).stdout)
+        assert wide["uncertainty_level"] == 0.95 and "holds 68%" in done.stdout
+        pairs = zip(wide["predictions"][0]["uncertainty"],
+                    found["predictions"][0]["uncertainty"], strict=True)  # fmt: skip
+        assert all(a > b > 0 for a, b in pairs)
+    old = _copy_without(model_file, tmp_path, NEW)
+    done = _run(old, *asked, "-o", tmp_path / "old.json")
+    found = json.loads((tmp_path / "old.json").read_text())
+    assert not found["calibrated"] and "uncertainty" not in found["predictions"][0]
+    assert "no calibrated uncertainty: not calibrated: the model was saved before" in done.stderr
+    assert np.isfinite(found["predictions"][0]["values"]).all()
+
+
+def test_a_site_far_from_those_it_was_fitted_to_has_a_wider_interval(forward, crystals):
+    model = open_model(forward)
+    known = model.predict([one[:2] for one in crystals[:20]])
+    squeezed = crystals[0][0].copy()
+    squeezed.scale_lattice(squeezed.volume * 0.7)
+    far = model.predict([(squeezed, crystals[0][1])])
+    assert far.uncertainty.mean() > 2 * known.uncertainty.mean()
+
+
+def test_oxygen_networks_are_judged_by_the_other_snapshot(oxygen, oxygen_files, tmp_path):
+    path, said = oxygen
+    card = _card(path)
+    assert card["split"] == {"by": "snapshot", "folds": 2, "seed": 0, "train": 98}
+    assert card["scores"]["held_out"]["rows"] == 98
+    assert np.sum(card["scores"]["held_out"]["confusion"]) == 98
+    assert "held-out snapshots, accuracy" in said and "calibration: temperature" in said
+    # One snapshot has no other: it says so, and still predicts.
+    alone, said = _train_oxygen(oxygen_files[:3], "classifier", tmp_path / "one",
+                                "--examples", "100", "--epochs", "2")  # fmt: skip
+    assert "not calibrated: leave-one-snapshot-out needs two snapshots" in said
+    assert _card(alone)["scores"] == {} and open_model(alone).classes[0] == "Fe0"
+
+
+def test_the_oxygen_regressor_has_an_interval(oxygen_files, shared_data, tmp_path):
+    _keras()
+    path, said = _train_oxygen(oxygen_files, "regressor", tmp_path, "--examples", "300",
+                               "--epochs", "15")  # fmt: skip
+    table = np.loadtxt(shared_data("li3feo35_ocean", "0K_Combo_O_all.dat"))
+    mean = table[:, 1:].mean(axis=1)
+    (one,) = _json(path, "--spectrum", _columns(tmp_path / "mean", table[:, 0], mean))
+    assert len(one["values"]) == len(one["uncertainty"]) == 1 and one["uncertainty"][0] > 0
+    card = _card(path)
+    assert card["calibration"]["n"] == 800 and card["classes"] == []
+    assert "training_errors" in card["calibration"]
+    with pytest.raises(PredictionError, match="edge|element"):
+        _run(path, "--absorber", "Fe", "--spectrum", tmp_path / "mean")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: "no table", "is no table of numbers"),
+        (lambda text: "\n".join(line.split()[0] for line in text.splitlines()), "found 1 columns"),
+        (lambda text: "\n".join(" ".join(line.split()[:9]) for line in text.splitlines()),
+         "8 spectra for 49 oxygen atoms"),
+    ],
+)  # fmt: skip
+def test_tables_that_do_not_fit_their_snapshot_are_named(oxygen_files, tmp_path, change, words):
+    from xashpc.errors import DatasetError
+
+    bad = tmp_path / "bad.dat"
+    bad.write_text(change(oxygen_files[2].read_text()))
+    with pytest.raises(DatasetError, match=words):
+        _train_oxygen([*oxygen_files[:2], bad], "classifier", tmp_path)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from xashpc import __version__
 from xashpc.errors import InputError
 from xashpc.training.ledge_options import OPTIMISERS, SCHEDULES, LedgeOptions
 
@@ -50,6 +47,7 @@ def ledge() -> None:
 @click.option("--seed", type=int)
 def train(dataset: Path, out: Path | None, paper: bool, settings: tuple[str, ...], **given) -> None:
     """Train a network on DATASET, an ion's .zarr of a campaign, and evaluate it."""
+    from xashpc.training.card_facts import versions_of
     from xashpc.training.ledge import train_ledge
     from xashpc.training.ledge_data import read_ledge
     from xashpc.training.ledge_evaluation import evaluate as evaluate_network
@@ -60,10 +58,30 @@ def train(dataset: Path, out: Path | None, paper: bool, settings: tuple[str, ...
     options = (LedgeOptions.paper if paper else LedgeOptions)(**changes)
     data = read_ledge(dataset, options.rows)
     fit = train_ledge(data, options, lambda line: click.echo(line, err=True))
-    predictor = predictor_of(fit, data, options, _versions())
+    predictor = predictor_of(fit, data, options, versions_of())
     path = predictor.save(out or dataset.parent)
     _write_evaluation(evaluate_network(predictor, data), path.parent)
+    click.echo(f"calibration: {predictor.uncertainty.text()}")
     click.secho(f"network: {path}", bold=True)
+
+
+@ledge.command()
+@click.argument("network", type=EXISTING)
+@click.argument("dataset", type=EXISTING)
+def calibrate(network: Path, dataset: Path) -> None:
+    """Calibrate NETWORK (.keras) by the validation rows of its DATASET (.zarr), without training.
+
+    `xashpc ledge train` does so itself: this is for networks that were trained before it did. The
+    card gets intervals, and what they are worth on the test rows.
+    """
+    from xashpc.disk import write_json
+    from xashpc.training.ledge_data import read_ledge
+    from xashpc.training.ledge_saved import LedgePredictor
+
+    old = LedgePredictor.load(network)
+    new = old.calibrated(read_ledge(dataset, old.rows["test"].stop))
+    write_json(network.with_suffix(".json"), new.card)
+    click.echo(f"calibration: {new.uncertainty.text()}")
 
 
 @ledge.command()
@@ -215,13 +233,3 @@ def _read_parameters(path: Path, names: tuple[str, ...]) -> np.ndarray:
             "bad-parameter",
             f"{path} must have a header with {', '.join(names)} and a number in each; {error!r}",
         ) from error
-
-
-def _versions() -> dict[str, str]:
-    found = {"xashpc": __version__, "python": platform.python_version()}
-    for package in ("keras", "tensorflow-cpu", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

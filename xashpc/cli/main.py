@@ -42,6 +42,7 @@ COMMANDS = {
     "import": "importing:import_",
     "ledge": "ledge_nets:ledge",
     "nearest": "nearest:nearest",
+    "oxygen": "oxygen:oxygen",
     "predict": "predict:predict",
     "refusals": "campaign:refusals",
     "reproduce": "reproduce:reproduce",

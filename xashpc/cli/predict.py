@@ -58,6 +58,8 @@ OUTPUTS = (".csv", ".npz", ".json")
               help="All values: .csv, .npz or .json.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table",
               show_default=True)  # fmt: skip
+@click.option("--level", type=click.FloatRange(0.01, 0.99), default=0.68, show_default=True,
+              help="Share that the interval of the uncertainty holds.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Exit status 1 if an input is outside or not known.")
 @click.pass_context
 def predict(
@@ -73,6 +75,7 @@ def predict(
     plot: Path | None,
     output: Path | None,
     form: str,
+    level: float,
     strict: bool,
 ) -> None:
     """Predict with a saved MODEL: .keras (with its card), .npz, or the folder of an ensemble.
@@ -90,7 +93,7 @@ def predict(
     _check_options(opened, [name for name, values in given.items() if values])
     settings = context.obj or Settings(None, False)
     inputs = _read(opened, structures, site, absorber, spectra, shift, params, table, settings)
-    found = opened.predict(inputs.values, inputs.names)
+    found = opened.predict(inputs.values, inputs.names, level)
     _write(opened, found, plot, output)
     _show(opened, found, form)
     if _warn(found) and strict:
@@ -150,10 +153,14 @@ def _show(model: SavedModel, found: Prediction, form: str) -> None:
     click.echo(prediction_table(found, model.gives).to_string(index=False))
     if found.level is not None:
         click.echo(f"uncertainty: half-width of the interval that holds {found.level:.0%}")
+    if found.calibrated:
+        click.echo(f"calibration: {found.calibration}")
 
 
 def _warn(found: Prediction) -> bool:
-    """Say on stderr what is outside; whether there was anything."""
+    """Say on stderr what is outside, whether there was anything, and what cannot be believed."""
+    if not found.calibrated:
+        click.echo(f"warning: no calibrated uncertainty: {found.calibration}", err=True)
     counts = [sum(one is kind for one in found.outside) for kind in (True, None)]
     for count, words in zip(counts, ("outside the training range", "of unknown standing"),
                             strict=True):  # fmt: skip

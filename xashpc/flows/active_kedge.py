@@ -18,16 +18,20 @@ from xashpc.features.wacsf import Wacsf
 from xashpc.flows.active_case import Known, Planned
 from xashpc.flows.active_files import chosen_rows
 from xashpc.flows.active_kedge_config import ActiveKedgeConfig
-from xashpc.flows.active_pool import POOL, SitePool, make_pool, read_pool, write_pool
+from xashpc.flows.active_pool import POOL, SitePool, formula_of, make_pool, read_pool, write_pool
 from xashpc.flows.chunks import run_chunk
 from xashpc.processing.grids import choose_grid, covering
 from xashpc.spectrum import EnergyGrid, Spectrum
 from xashpc.storage import Store
+from xashpc.training.card_facts import key_of_rows
+from xashpc.training.forward import forward_model
+from xashpc.training.forward_calibration import NearestRow, held_out_entries
 from xashpc.training.forward_ensemble import ForwardEnsemble, forward_errors
-from xashpc.training.forward_saved import SitePredictor
+from xashpc.training.forward_saved import SitePredictor, card_entries
 from xashpc.training.training_range import TrainingRange
 
 Found = dict[int, Spectrum]
+_COUNTS = ("dropped", "n_test")
 
 
 class KedgeCase:
@@ -35,7 +39,7 @@ class KedgeCase:
 
     def __init__(self, config: ActiveKedgeConfig, directory: Path) -> None:
         self.config, self.directory = config, directory
-        self._kept = np.empty(0, np.int64)
+        self._kept, self._intensity = np.empty(0, np.int64), np.empty((0, 0))
         self._test: tuple[NDArray[np.int64], NDArray, list[dict]] | None = None
         self._grid: EnergyGrid | None = config.energy_grid
 
@@ -83,8 +87,8 @@ class KedgeCase:
             self._grid = self._chosen_grid([*test.values(), *began])
         test_rows, test_spectra, off = self._on_grid(test, self.sites.test)
         self._test = test_rows, test_spectra, [*test_dropped, *off]
-        self._kept, spectra, off = self._on_grid(found, self.sites.pool)
-        return Known(self._kept, spectra, [*dropped, *off])
+        self._kept, self._intensity, off = self._on_grid(found, self.sites.pool)
+        return Known(self._kept, self._intensity, [*dropped, *off])
 
     def _spectra(
         self, store: Store, sites: Sequence[Calculation], rows: Sequence[int]
@@ -149,11 +153,28 @@ class KedgeCase:
         return {**forward_errors(mean, spectra), "n_test": len(rows), "dropped": said}
 
     def finish(self, learner: ForwardEnsemble) -> None:
-        """Save the forward model: ``xashpc predict`` takes it."""
-        seen = TrainingRange.fit(self.sites.pool_features[self._kept], standardise=True)
+        """Save the forward model, calibrated by folds of its sites: ``xashpc predict`` takes it."""
+        features, facts = self.sites.pool_features[self._kept], self._facts(learner)
         SitePredictor(
-            self.config.absorber, self.config.edge, Wacsf(), self._grid.energy, learner.whole, seen
-        ).save(self.directory / f"{self.config.absorber}-{self.config.edge}.npz")
+            self.config.absorber, self.config.edge, Wacsf(), self._grid.energy, learner.whole,
+            TrainingRange.fit(features, standardise=True), facts,
+            NearestRow.fit(features) if "hardness_unit" in facts else None,
+        ).save(self.directory / f"{self.config.absorber}-{self.config.edge}.npz")  # fmt: skip
+
+    def _facts(self, learner: ForwardEnsemble) -> dict:
+        """What the card says of data, scores and calibration."""
+        sites = [self.sites.pool[row] for row in self._kept]
+        found = held_out_entries(
+            forward_model(self.config.model), self.sites.pool_features[self._kept], self._intensity,
+            [formula_of(one) for one in sites], by="formula", seed=self.config.seed,
+        )  # fmt: skip
+        judged = self.judge(learner)
+        others = {name: value for name, value in judged.items() if name not in _COUNTS}
+        found["scores"]["test"] = {"rows": judged["n_test"], **others}
+        origin = {"campaign": self.config.campaign_id, "element": self.config.absorber,
+                  "edge": self.config.edge}  # fmt: skip
+        key = key_of_rows(one.key for one in sites)
+        return card_entries(key, len(sites), origin, found, self.config.seed)
 
 
 def _entry(row: int, calculation: Calculation, reason: str) -> dict:

@@ -29,6 +29,8 @@ class Predicted(Protocol):
     reasons: tuple[tuple[str, ...], ...]
     uncertainty: NDArray[np.float64] | None
     level: float | None
+    calibrated: bool
+    calibration: str
 
 
 def prediction_table(found: Predicted, gives: str) -> pd.DataFrame:
@@ -63,7 +65,11 @@ def prediction_table(found: Predicted, gives: str) -> pd.DataFrame:
 
 def prediction_json(found: Predicted) -> str:
     """All values and flags; ``outside`` is null where it is not known."""
-    content: dict = {"columns": list(found.columns)}
+    content: dict = {
+        "columns": list(found.columns),
+        "calibrated": found.calibrated,
+        "calibration": found.calibration,
+    }
     predictions = [
         {"input": name, "values": row, "outside": outside, "why": list(why)}
         for name, row, outside, why in zip(
@@ -88,9 +94,11 @@ def write_prediction(found: Predicted, gives: str, path: Path) -> Path:
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     if path.suffix == ".npz":
         flags = np.array([-1 if one is None else int(one) for one in found.outside], np.int8)
-        more = {}
+        more = {"calibrated": np.array(found.calibrated),
+                "calibration": np.array(found.calibration)}  # fmt: skip
         if found.uncertainty is not None:
-            more = {"uncertainty": found.uncertainty, "uncertainty_level": np.array(found.level)}
+            more["uncertainty"] = found.uncertainty
+            more["uncertainty_level"] = np.array(found.level)
         with temporary.open("wb") as file:
             np.savez_compressed(
                 file, **more, values=found.values, columns=np.array(found.columns),

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from xashpc.errors import PredictionError
+from xashpc.training.calibrated import Uncertainty
 from xashpc.training.cards import card_of, check_version
-from xashpc.training.class_calibration import tempered
-from xashpc.training.intervals import Intervals
 from xashpc.training.prediction import LEVEL, Prediction, SavedModel, prediction_of
 from xashpc.training.saved_models import (
     ENSEMBLE_FILE,
@@ -39,7 +38,10 @@ class SavedEnsemble(SavedModel):
         self.takes, self.gives = first.takes, first.gives
         self.element, self.edge = first.element, first.edge
         self.parameter_names = first.parameter_names
-        self.intervals = None if card["classes"] else Intervals.from_dict(card["intervals"])
+        test = card.get("test")
+        # What an ensemble's card says of its test rows it says beside other scores of them.
+        found = (test if isinstance(test, dict) else {}).get("calibration") or {}
+        self.believed = Uncertainty.of_card({**card, "calibration": found.get("intervals", found)})
 
     @classmethod
     def load(cls, path: Path) -> SavedEnsemble:
@@ -59,21 +61,15 @@ class SavedEnsemble(SavedModel):
     def predict(
         self, inputs: Any, names: Sequence[str] | None = None, level: float = LEVEL
     ) -> Prediction:
-        """As :meth:`SavedModel.predict`; ``level`` is that of the uncertainty.
-
-        Probabilities of classes are calibrated themselves and have no uncertainty beside them.
-        """
+        """As :meth:`SavedModel.predict`, wider where the members disagree."""
         first = self.members[0]
         rows, parts, unknown = first.rows_of(inputs)
         each = np.stack([member.values(rows) for member in self.members])
-        mean, width = each.mean(axis=0), None
-        if self.intervals is None:
-            mean = tempered(mean, self.card["temperature"])
-        else:
-            width = self.intervals.half_width(each.std(axis=0, ddof=1), level)
+        mean = self.believed.probabilities(each.mean(axis=0))
+        width = self.believed.half_width(mean, level, spread=each.std(axis=0, ddof=1))
         return prediction_of(
-            names, first.columns(mean), mean, *parts, unknown=unknown, uncertainty=width,
-            level=None if width is None else level,
+            names, first.columns(mean), mean, *parts, unknown=unknown, believed=self.believed,
+            width=width, level=level,
         )  # fmt: skip
 
 

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from xashpc.errors import ModelError
 from xashpc.features.scaling import box_normalised
-from xashpc.training.class_calibration import fit_temperature, reliability, tempered
+from xashpc.training.calibrated import (
+    not_calibrated,
+    split_class_entries,
+    split_value_entries,
+)
 from xashpc.training.feed import Feed
-from xashpc.training.intervals import MIN_ROWS, Intervals
+from xashpc.training.intervals import MIN_ROWS
 from xashpc.training.loop import predict
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.rows import RowSource
@@ -67,33 +71,19 @@ def uncertainty(
     """Entries of the card: a network's calibrated uncertainty, of the validation part, and what it
     is worth on the test part.
 
-    Of values: ``intervals``, each channel with its own width, and ``calibration``. Of classes: a
-    ``temperature``, and ``calibration`` without and with it. Nothing where the validation part
-    has fewer rows than can be calibrated by.
+    See :mod:`~xashpc.training.calibrated`.
     """
     if split.validation.size < MIN_ROWS:
-        return {}
+        return not_calibrated(
+            f"calibration needs {MIN_ROWS} validation rows or more; found {split.validation.size}. "
+            "Ask for a larger split.validation"
+        )
     parts = ["validation", *(["test"] if split.test.size else [])]
     rows = held_out(source, split, options, parts, CALIBRATION_ROWS)
     said = {part: predict(network, x) for part, (x, _) in rows.items()}
     truth = {part: y for part, (_, y) in rows.items()}
+    by = f"validation part, split by {split.by}"
     if source.classes:
-        return _of_classes(said, {part: y.argmax(axis=1) for part, y in truth.items()})
-    nothing = {part: np.zeros_like(values) for part, values in said.items()}
-    intervals = Intervals.fit(said["validation"], nothing["validation"], truth["validation"])
-    found: dict[str, Any] = {"intervals": intervals.to_dict()}
-    if "test" in parts:
-        found["calibration"] = intervals.judged(said["test"], nothing["test"], truth["test"])
-    return found
-
-
-def _of_classes(said: dict[str, NDArray], truth: dict[str, NDArray]) -> dict[str, Any]:
-    temperature = fit_temperature(said["validation"], truth["validation"])
-    found: dict[str, Any] = {"temperature": temperature}
-    if "test" in said:
-        final = tempered(said["test"], temperature)
-        found["calibration"] = {
-            "network": reliability(said["test"], truth["test"]).to_dict(),
-            "tempered": reliability(final, truth["test"]).to_dict(),
-        }
-    return found
+        numbers = {part: y.argmax(axis=1) for part, y in truth.items()}
+        return split_class_entries(said, numbers, by)
+    return split_value_entries(said, truth, by)

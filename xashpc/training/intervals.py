@@ -10,7 +10,7 @@ the shape of the errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,16 +118,12 @@ class Intervals:
 
     def judged(self, mean: ArrayLike, spread: ArrayLike, actual: ArrayLike) -> dict[str, Any]:
         """Coverage and calibration error on rows that :meth:`fit` has not seen, and half-widths."""
+        return judged_together([(self, mean, spread, actual)])
+
+    def _units(self, mean: ArrayLike, spread: ArrayLike, actual: ArrayLike) -> NDArray[np.float64]:
+        """Errors as shares of the half-width of 50 %, times its quantile; (n,), of all values."""
         z = np.abs(np.asarray(actual, np.float64) - mean) / self.half_width(spread, 0.5)
-        z = np.sort((z * np.interp(0.5, GRID, self.quantiles)).ravel())
-        inside = np.searchsorted(z, self.quantiles, side="right") / z.size
-        coverage = np.interp(LEVELS, GRID, inside)
-        found = Calibration(
-            1.0, LEVELS, tuple(map(float, coverage)), float(np.abs(inside - GRID).mean()), z.size
-        ).to_dict()
-        del found["factor"]
-        widths = {str(level): float(self.half_width(spread, level).mean()) for level in LEVELS}
-        return {**found, "mean_half_width": widths}
+        return (z * np.interp(0.5, GRID, self.quantiles)).ravel()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for a card."""
@@ -161,3 +157,32 @@ class Intervals:
                 f"a scale for each channel; found {quantiles.shape}, {floor.shape}, {scale.shape}",
             )
         return cls(floor, scale, quantiles, rows)
+
+
+def judged_together(
+    parts: Sequence[tuple[Intervals, ArrayLike, ArrayLike, ArrayLike]],
+) -> dict[str, Any]:
+    """As :meth:`Intervals.judged` of all rows of several parts, each with intervals of its own.
+
+    Parameters
+    ----------
+    parts : sequence of (intervals, mean, spread, actual)
+        The rows of each part unknown to its intervals.
+    """
+    n, held = 0, np.zeros(GRID.size)
+    widths, values = np.zeros(len(LEVELS)), 0
+    for intervals, mean, spread, actual in parts:
+        z = np.sort(intervals._units(mean, spread, actual))
+        held += np.searchsorted(z, intervals.quantiles, side="right")
+        n += z.size
+        each = [intervals.half_width(spread, level) for level in LEVELS]
+        widths += [one.sum() for one in each]
+        values += each[0].size
+    inside = held / n
+    coverage = np.interp(LEVELS, GRID, inside)
+    found = Calibration(
+        1.0, LEVELS, tuple(map(float, coverage)), float(np.abs(inside - GRID).mean()), n
+    ).to_dict()
+    del found["factor"]
+    mean_widths = dict(zip(map(str, LEVELS), (widths / values).tolist(), strict=True))
+    return {**found, "mean_half_width": mean_widths}

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Iterator
 from functools import cached_property, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xashpc import __version__
 from xashpc.errors import ModelError
 from xashpc.features.augmentation import add_noise, shift
 from xashpc.features.projection import project
 from xashpc.features.splits import Fold, grouped_folds, largest_n_folds, stratified_folds
 from xashpc.models import get_model
+from xashpc.training.card_facts import data_facts, key_of_rows, versions_of
 from xashpc.training.cross_validation import CrossValidation, Disturbance, cross_validate, fit
 from xashpc.training.labelled import CLASSES, LabelledSpectra
+from xashpc.training.lce_calibration import held_out_entries
 from xashpc.training.lce_options import FEWEST_FOLDS, LceOptions
 from xashpc.training.loop import Trainer
 from xashpc.training.saved import save_classifier
@@ -36,8 +35,6 @@ logger = logging.getLogger(__name__)
 SHIFTS_EV = (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 # Carbone et al. 2019, Fig. 6 and III.E: standard deviations up to 0.1 of the spectra's maximum.
 NOISE_SIGMAS = (0.0, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1)
-
-VERSIONS_OF = ("keras", "tensorflow-cpu", "numpy", "scikit-learn")
 
 
 def evaluate_lce(dataset: xarray.Dataset, options: LceOptions) -> dict[str, Any]:
@@ -86,7 +83,7 @@ def evaluate_lce(dataset: xarray.Dataset, options: LceOptions) -> dict[str, Any]
         "robustness": None,
         "pca": None,
         "options": options.to_dict(),
-        "versions": versions(),
+        "versions": versions_of(),
     }
     if evaluation["skipped"] is not None:
         logger.info("%s %s: not evaluated: %s", data.element, data.edge, evaluation["skipped"])
@@ -100,7 +97,7 @@ def evaluate_lce(dataset: xarray.Dataset, options: LceOptions) -> dict[str, Any]
 
 
 def train_lce(dataset: xarray.Dataset, options: LceOptions, directory: Path) -> list[Path]:
-    """Train each model on all classified rows and save it.
+    """Train each model on all classified rows and save it, calibrated by grouped folds.
 
     Parameters
     ----------
@@ -124,10 +121,16 @@ def train_lce(dataset: xarray.Dataset, options: LceOptions, directory: Path) -> 
     paths = []
     for name in options.models:
         trainer = Trainer(get_model(name), data.energy.shape, len(CLASSES), options.schedule())
+        entries = {
+            "data": data_facts(key_of_rows(data.key), len(data), dataset.attrs),
+            "seed": options.seed,
+            **held_out_entries(trainer, data, options),
+            "versions": versions_of(),
+        }
         fitted = fit(
             trainer, data.intensity, data.y, data.energy, options.augmentation, options.seed
         )
-        paths.append(save_classifier(fitted, data, options, versions(), Path(directory)))
+        paths.append(save_classifier(fitted, data, options, entries, Path(directory)))
     return paths
 
 
@@ -142,17 +145,6 @@ def why_skipped(data: LabelledSpectra) -> str | None:
         f"too few spectra of {', '.join(few)}: cross-validation needs at least {FEWEST_FOLDS} of "
         f"each class; found {listed}"
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computes the numbers."""
-    found = {"xashpc": __version__, "python": platform.python_version()}
-    for name in VERSIONS_OF:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 class _Study:

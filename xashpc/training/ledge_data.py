@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from xashpc.errors import DatasetError, ModelError
 from xashpc.features.scaling import as_matrix, box_normalised
 from xashpc.storage.spectra_table import open_table
+from xashpc.training.card_facts import key_of_rows
 
 FIELD = ("Dq", "Ds", "Dt")
 # A parameter this share of its range outside is outside: less is what decimals round off.
@@ -102,6 +103,8 @@ class LedgeData:
     energy : (n_energy,) eV
     source : mapping
         Campaign, rows in the dataset and the request, for the model card.
+    key : str
+        sha256 of the content keys of the dataset's blocks; empty if they are not known.
     """
 
     ion: str
@@ -110,6 +113,7 @@ class LedgeData:
     spectra: NDArray[np.float32]
     energy: NDArray[np.float64]
     source: Mapping[str, object]
+    key: str = ""
 
     @property
     def n_rows(self) -> int:
@@ -144,6 +148,7 @@ def read_ledge(path: Path | str, rows: int | None = None) -> LedgeData:
             "campaign": dataset.attrs["campaign"], "rows_in_dataset": int(total),
             "request": json.loads(dataset.attrs["request"]),
         },
+        key_of_rows(map(str, dataset["key"].values.tolist())),
     )  # fmt: skip
 
 

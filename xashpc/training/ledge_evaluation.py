@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xashpc.disk import write_json
-from xashpc.errors import DatasetError, ModelError
+from xashpc.errors import DatasetError
 from xashpc.features.scaling import box_normalised
 from xashpc.training import ledge_errors as errors
 from xashpc.training.ledge_data import LedgeData
@@ -40,14 +40,8 @@ def evaluate(predictor: LedgePredictor, data: LedgeData) -> dict[str, Any]:
         If the dataset is another than the card's.
     """
     card = predictor.card
+    predictor.check_data(data)
     first, last = card["rows"]["test"]
-    same = (card["ion"], card["source"]) == (data.ion, dict(data.source))
-    if not same or data.n_rows < last:
-        raise ModelError(
-            f"the network was trained on {card['ion']} of {card['source']['campaign']}; this is "
-            f"{data.ion} of {data.source['campaign']} with {data.n_rows} rows. Its test rows "
-            f"{first}..{last} are of no use here"
-        )
     actual = data.spectra[first:last]
     predicted, _ = predictor.spectra(data.parameters[first:last])
     trained = slice(*card["rows"]["train"])
@@ -63,6 +57,7 @@ def evaluate(predictor: LedgePredictor, data: LedgeData) -> dict[str, Any]:
         "source": card["source"],
         "versions": card["versions"],
         "test": errors.summary(predicted, actual),
+        "calibration": card.get("calibration"),
         "mean_spectrum": errors.summary(np.broadcast_to(mean, actual.shape), actual),
         "energy_ev": data.energy.tolist(),
         **_details(predicted, actual),

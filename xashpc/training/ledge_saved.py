@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from xashpc.errors import ModelError
+from xashpc.training.calibrated import Uncertainty
+from xashpc.training.card_facts import data_facts, key_of_arrays
 from xashpc.training.cards import read_card, write_network
 from xashpc.training.ledge import LedgeFit, predict_rows
+from xashpc.training.ledge_calibration import held_out_entries
 from xashpc.training.ledge_data import LedgeData, ParameterBox
 from xashpc.training.ledge_options import LedgeOptions
 
@@ -44,6 +48,51 @@ class LedgePredictor:
     def energy(self) -> NDArray[np.float64]:
         """(n_energy,) eV."""
         return np.asarray(self.card["energy_ev"])
+
+    @property
+    def uncertainty(self) -> Uncertainty:
+        """What the card says of its calibration."""
+        return Uncertainty.of_card(self.card)
+
+    @property
+    def rows(self) -> dict[str, slice]:
+        """Rows of the dataset in each part."""
+        return {part: slice(*ends) for part, ends in self.card["rows"].items()}
+
+    def check_data(self, data: LedgeData) -> None:
+        """Refuse another dataset than the one it was trained on.
+
+        Raises
+        ------
+        ModelError
+        """
+        card, last = self.card, self.rows["test"].stop
+        same = (card["ion"], card["source"]) == (data.ion, dict(data.source))
+        if not same or data.n_rows < last:
+            raise ModelError(
+                f"the network was trained on {card['ion']} of {card['source'].get('campaign')}; "
+                f"this is {data.ion} of {data.source.get('campaign')} with {data.n_rows} rows. Its "
+                f"test rows {self.rows['test'].start}..{last} are of no use here"
+            )
+
+    def calibrated(self, data: LedgeData) -> LedgePredictor:
+        """The same network, calibrated by the rows that its card says it was not trained on.
+
+        Parameters
+        ----------
+        data : LedgeData
+            The dataset it was trained on.
+
+        Raises
+        ------
+        ModelError
+            If it is another one.
+        """
+        self.check_data(data)
+        found = held_out_entries(lambda rows: self.spectra(rows)[0], data, self.rows)
+        kept = {n: v for n, v in self.card.items() if n not in ("intervals", "calibration")}
+        facts = {"data": _data_facts(data), "seed": self.card["options"]["seed"]}
+        return LedgePredictor(self.network, {**kept, **facts, **found})
 
     def spectra(
         self, parameters: ArrayLike, *, fold: bool = True
@@ -109,13 +158,7 @@ def predictor_of(
     fit: LedgeFit, data: LedgeData, options: LedgeOptions, versions: dict[str, str]
 ) -> LedgePredictor:
     """A trained network with a card that says what it stands on."""
-    parts = {
-        name: [part.start, part.stop]
-        for name, part in (
-            ("train", fit.split.train), ("validation", fit.split.validation),
-            ("test", fit.split.test),
-        )
-    }  # fmt: skip
+    parts = {name: [part.start, part.stop] for name, part in vars(fit.split).items()}
     card = {
         "schema_version": CARD_VERSION,
         "ion": data.ion,
@@ -130,4 +173,13 @@ def predictor_of(
         "history": fit.history,
         "versions": versions,
     }
-    return LedgePredictor(fit.network, card)
+    return LedgePredictor(fit.network, card).calibrated(data)
+
+
+def _data_facts(data: LedgeData) -> list[dict[str, Any]]:
+    # What a block's content key is made of is the query of its spectra.
+    origin = {"ion": data.ion, "query": data.source.get("request"),
+              "campaign": data.source.get("campaign")}  # fmt: skip
+    key = data.key or key_of_arrays(data.parameters, data.spectra)
+    rows = data.source.get("rows_in_dataset", data.n_rows)
+    return data_facts(key, int(rows), {n: v for n, v in origin.items() if v is not None})

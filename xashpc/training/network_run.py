@@ -194,7 +194,8 @@ def _card(
         "model": model.describe(),
         "n_parameters": trainer.network.count_params(),
         "data": [
-            {"path": str(path), **{k: v for k, v in source.attributes(n).items() if k in _ORIGIN}}
+            {"path": str(path), **source.identity(n),
+             **{k: v for k, v in source.attributes(n).items() if k in _ORIGIN}}
             for n, path in enumerate(source.paths)
         ],
         "inputs": options.inputs,

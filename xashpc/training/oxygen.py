@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,8 @@ CLASSIFIER_EXAMPLES = 8000
 # Li et al. 2019, Fig. 4: batches of 256, learning rate 0.001, 400 epochs, 10,000 examples.
 REGRESSOR_SCHEDULE = Schedule(epochs=400, batch_size=256, learning_rate=0.001)
 REGRESSOR_EXAMPLES = 10000
+# What the ensemble's penalty was chosen with (docs/oxygen_kedge.md).
+ENSEMBLE_EPOCHS, ENSEMBLE_EXAMPLES = 40, 1000
 # Li et al. 2019: training, validation and test sets "with a ratio of 3:1:1".
 SHARES = (0.6, 0.2, 0.2)
 
@@ -152,6 +154,24 @@ def classifier_trainer(
 def regressor_trainer(schedule: Schedule = REGRESSOR_SCHEDULE, **settings: Any) -> Trainer:
     """A trainer for the mean number of Fe neighbours."""
     return RegressionTrainer(get_model("oxygen-regressor", **settings), (70,), 1, schedule)
+
+
+def trainer_of(task: str, epochs: int | None = None) -> tuple[Trainer, int]:
+    """A trainer and the number of examples it is meant for.
+
+    Parameters
+    ----------
+    task : {"classifier", "ensemble", "regressor"}
+        The paper's networks, or ten small ones with a tenth of the penalty.
+    """
+    if task == "regressor":
+        schedule = replace(REGRESSOR_SCHEDULE, epochs=epochs or REGRESSOR_SCHEDULE.epochs)
+        return regressor_trainer(schedule), REGRESSOR_EXAMPLES
+    if task == "classifier":
+        schedule = replace(CLASSIFIER_SCHEDULE, epochs=epochs or CLASSIFIER_SCHEDULE.epochs)
+        return classifier_trainer(schedule=schedule), CLASSIFIER_EXAMPLES
+    schedule = replace(CLASSIFIER_SCHEDULE, epochs=epochs or ENSEMBLE_EPOCHS)
+    return classifier_trainer("oxygen-ensemble", schedule), ENSEMBLE_EXAMPLES
 
 
 def classify_parts(trainer: Trainer, parts: Parts, seed: int) -> dict[str, float]:
@@ -303,4 +323,5 @@ __all__ = [
     "ridge_regression",
     "snapshot_pairs",
     "split_first_parts",
+    "trainer_of",
 ]

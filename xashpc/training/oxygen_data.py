@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xashpc.errors import DatasetError, ModelError
 from xashpc.spectrum import EnergyGrid, Spectrum
-from xashpc.structures.oxygen import CLASSES, OxygenLabel
+from xashpc.structures.oxygen import CLASSES, OxygenLabel, label_oxygens
+from xashpc.structures.snapshots import read_snapshots
 
 # Li et al. 2019: "70 data points were uniformly sampled in the near-edge region that spans between
 # -1.2 and 11.5 eV", zero being the conduction band minimum.
@@ -118,6 +120,44 @@ class Examples:
         mine = set(np.concatenate(self.members).tolist())
         theirs = set(np.concatenate(other.members).tolist())
         return len(mine & theirs) / len(mine)
+
+
+def read_snapshot_tables(pairs: Iterable[tuple[Path, Path]]) -> OxygenSpectra:
+    """Spectra of snapshots, each a structure file and a table of numbers.
+
+    Parameters
+    ----------
+    pairs : iterable of (structure, table)
+        Column 0 of a table is energy, eV from the conduction band minimum; column i is the i-th
+        oxygen of its structure. Two snapshots are two groups, also of equal file names.
+
+    Raises
+    ------
+    DatasetError
+        If a table is none, does not fit its structure, or the file holds more than one frame.
+    StructureError
+        If a structure cannot be read.
+    """
+    parts = []
+    for number, (structure, path) in enumerate(pairs):
+        frames = read_snapshots(structure)
+        if len(frames) != 1:
+            raise DatasetError(
+                f"{structure} holds {len(frames)} frames; expected the one of its table"
+            )
+        try:
+            table = np.loadtxt(path, ndmin=2)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path} is no table of numbers: {error}") from error
+        if table.shape[1] < 2 or not np.isfinite(table).all():
+            raise DatasetError(
+                f"{path}: expected a column of energies and a column of finite numbers for each "
+                f"oxygen; found {table.shape[1]} columns"
+            )
+        spectra = [Spectrum(table[:, 0], column, "arbitrary") for column in table[:, 1:].T]
+        name = f"{number + 1}:{frames[0].name}"
+        parts.append(OxygenSpectra.of(spectra, label_oxygens(frames[0].structure), name))
+    return OxygenSpectra.joined(parts)
 
 
 def class_averages(

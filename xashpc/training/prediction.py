@@ -13,6 +13,7 @@ from scipy.interpolate import CubicSpline
 
 from xashpc.errors import PredictionError
 from xashpc.spectrum import Spectrum
+from xashpc.training.calibrated import Uncertainty
 from xashpc.training.saved import GRID_TOLERANCE_EV
 
 # Of an uncertainty: one standard deviation of a Gaussian, what papers draw.
@@ -42,6 +43,10 @@ class Prediction:
         Where the card says it: the value plus and minus this holds the truth of ``level`` of all
         values.
     level : float, or None
+    calibrated : bool
+        Whether the uncertainty, or the probabilities, were fitted to rows the model had not seen.
+    calibration : str
+        By which method, on which rows, and what it is worth there; or why there is none.
     """
 
     names: tuple[str, ...]
@@ -51,6 +56,8 @@ class Prediction:
     reasons: tuple[tuple[str, ...], ...]
     uncertainty: NDArray[np.float64] | None = None
     level: float | None = None
+    calibrated: bool = False
+    calibration: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -74,8 +81,10 @@ class SavedModel(ABC):
     edge: str | None = None
 
     @abstractmethod
-    def predict(self, inputs: Any, names: Sequence[str] | None = None) -> Prediction:
-        """Values, and which inputs are outside the training range.
+    def predict(
+        self, inputs: Any, names: Sequence[str] | None = None, level: float = LEVEL
+    ) -> Prediction:
+        """Values, how far they can be believed, and which inputs are outside the training range.
 
         Parameters
         ----------
@@ -84,6 +93,9 @@ class SavedModel(ABC):
             objects; or parameters (n, n_parameters): as ``takes`` says.
         names : sequence of str, optional
             Of the inputs; default: numbers from 1.
+        level : float
+            Of the uncertainty, 0.01 to 0.99. Probabilities of classes are calibrated themselves
+            and have no uncertainty beside them.
 
         Raises
         ------
@@ -117,12 +129,12 @@ def refuse_nothing(inputs: Sequence[Any]) -> None:
 
 
 def on_grid(
-    spectra: Sequence[Spectrum], energy: NDArray[np.float64]
+    spectra: Sequence[Spectrum], energy: NDArray[np.float64], *, scale: bool = True
 ) -> tuple[NDArray[np.float64], Reasons]:
     """Spectra (n, n_energy) of maximum 1 on a model's energies, and windows that do not cover them.
 
     Where a spectrum ends too early its last value is kept: the model needs some number there, and
-    the row is flagged.
+    the row is flagged. Without ``scale`` intensities stay as they are.
     """
     refuse_nothing(spectra)
     rows, reasons = [], []
@@ -141,7 +153,7 @@ def on_grid(
             raise PredictionError(
                 "not-positive", f"the largest intensity on the model's energies is {top:g}"
             )
-        rows.append(values / top)
+        rows.append(values / top if scale else values)
         short = first > low + GRID_TOLERANCE_EV or last < high - GRID_TOLERANCE_EV
         reasons.append(
             (f"energies {first:.2f}..{last:.2f} eV do not cover {low:.2f}..{high:.2f}",)
@@ -180,10 +192,19 @@ def prediction_of(
     values: NDArray,
     *parts: Reasons,
     unknown: bool = False,
-    uncertainty: NDArray[np.float64] | None = None,
+    believed: Uncertainty,
+    width: NDArray[np.float64] | None = None,
     level: float | None = None,
 ) -> Prediction:
-    """Join reasons; without any, a row is inside, or not known where the model cannot tell."""
+    """Join reasons; without any, a row is inside, or not known where the model cannot tell.
+
+    Parameters
+    ----------
+    believed : Uncertainty
+        What the card says.
+    width : (n, n_values), optional
+        Half-widths of ``level``.
+    """
     count = len(values)
     joined = [sum((tuple(part[row]) for part in parts), ()) for row in range(count)]
     outside = tuple(True if found else (None if unknown else False) for found in joined)
@@ -191,5 +212,5 @@ def prediction_of(
     labels = tuple(names) if names is not None else tuple(str(n + 1) for n in range(count))
     return Prediction(
         labels, tuple(columns), np.asarray(values, dtype=np.float64), outside, reasons,
-        uncertainty, level,
+        width, None if width is None else level, believed.known, believed.text(),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from xashpc.errors import ConfigError, DatasetError
 from xashpc.extras import require
 from xashpc.storage.arrays import check_files
+from xashpc.training.card_facts import key_of_rows
 
 READERS = ("auto", "zarr", "tensorstore")
 
@@ -93,6 +94,18 @@ class RowSource:
     def attributes(self, dataset: int = 0) -> dict[str, Any]:
         """Attributes of one dataset: query, versions, ion, ..."""
         return dict(self._groups[dataset].attrs)
+
+    def identity(self, dataset: int = 0) -> dict[str, Any]:
+        """Number of rows of one dataset, and ``key``: sha256 of the content keys of its rows (or
+        blocks of rows), where it has them.
+        """
+        group, rows = self._groups[dataset], int(self._arrays[dataset][0].shape[0])
+        if "key" not in group:
+            return {"rows": rows}
+        array = group["key"]
+        # Tables of blocks keep the bytes of sha256, datasets of spectra its text.
+        keys = _texts(array) if _is_text(array) else [bytes(row).hex() for row in array[:].tolist()]
+        return {"key": key_of_rows(map(str, keys)), "rows": rows}
 
     def texts(self, name: str) -> NDArray[np.str_] | None:
         """(n_rows,) texts of a column, or None where a dataset has no such column."""

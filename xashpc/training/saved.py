@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from xashpc.errors import DatasetError
 from xashpc.extras import require
+from xashpc.training.calibrated import Uncertainty
 from xashpc.training.cards import read_card, write_network
 from xashpc.training.cross_validation import Fitted
 from xashpc.training.labelled import CLASSES, LabelledSpectra
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
     import keras
     import xarray
 
+    from xashpc.training.oxygen import FittedOxygen
+
 CARD_VERSION = 1
 
 # Grids may differ by what text and float32 round off, not by a part of a step.
 GRID_TOLERANCE_EV = 1e-3
 
 
-def as_one_network(fitted: Fitted) -> keras.Model:
-    """Scaling and all members as one network: spectra of maximum 1 in, class probabilities out."""
+def as_one_network(fitted: Fitted | FittedOxygen) -> keras.Model:
+    """Scaling and all members as one network: spectra in, their mean output out."""
     keras = require("keras", extra="train", purpose="saving a classifier")
     trainer = fitted.trainer
     inputs = keras.Input(trainer.input_shape, name="spectrum")
@@ -52,10 +55,15 @@ def save_classifier(
     fitted: Fitted,
     data: LabelledSpectra,
     options: LceOptions,
-    versions: dict[str, str],
+    entries: dict[str, Any],
     directory: Path,
 ) -> Path:
     """Write ``<model>.keras`` and its card ``<model>.json``, which names the training rows.
+
+    Parameters
+    ----------
+    entries : dict
+        Of the card: data, split, seed, scores, versions, calibration.
 
     Returns
     -------
@@ -77,7 +85,7 @@ def save_classifier(
         # In the card, since the training rows themselves may be elsewhere when it is used.
         "training_range": TrainingRange.fit(data.intensity).to_dict(),
         "options": options.to_dict(),
-        "versions": versions,
+        **entries,
     }
     return write_network(as_one_network(fitted), card, directory / f"{model.name}.keras")
 
@@ -116,8 +124,15 @@ class SavedClassifier:
         card = read_card(Path(path), CARD_VERSION, "classifier")
         return cls(read_network(Path(path)), card)
 
+    @property
+    def uncertainty(self) -> Uncertainty:
+        """What the card says of its calibration."""
+        return Uncertainty.of_card(self.card)
+
     def probabilities(self, intensity: NDArray, energy: NDArray) -> NDArray[np.float64]:
         """(n_spectra, n_classes) of spectra scaled to maximum 1 on the classifier's grid.
+
+        Calibrated, where the card has a temperature.
 
         Raises
         ------
@@ -132,7 +147,8 @@ class SavedClassifier:
                 f"found {energy.size} from {energy.min():g} to {energy.max():g}. Interpolate "
                 "the spectra onto its grid (energy_ev in its card)"
             )
-        return predict(self.network, np.asarray(intensity, dtype=np.float32))
+        found = predict(self.network, np.asarray(intensity, dtype=np.float32))
+        return self.uncertainty.probabilities(found)
 
     def classify(self, dataset: xarray.Dataset) -> pd.DataFrame:
         """Predictions that name their rows.

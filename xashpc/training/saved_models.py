@@ -12,9 +12,8 @@ from pymatgen.core import Molecule, Structure
 
 from xashpc.errors import PredictionError
 from xashpc.spectrum import Spectrum
+from xashpc.training.calibrated import Uncertainty
 from xashpc.training.cards import card_of, check_version
-from xashpc.training.class_calibration import tempered
-from xashpc.training.intervals import Intervals
 from xashpc.training.prediction import (
     LEVEL,
     Prediction,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from xashpc.training.forward_saved import SitePredictor
     from xashpc.training.ledge_saved import LedgePredictor
+    from xashpc.training.oxygen_saved import SavedOxygen
     from xashpc.training.saved import SavedClassifier
 
 # The card of a study's ensemble; xashpc.training.study_networks writes it.
@@ -52,12 +52,43 @@ class ClassifierModel(SavedModel):
         known = card.get("training_range")
         self.range = TrainingRange.from_dict(known) if known else None
 
-    def predict(self, inputs: Sequence[Spectrum], names: Sequence[str] | None = None) -> Prediction:
+    def predict(
+        self, inputs: Sequence[Spectrum], names: Sequence[str] | None = None, level: float = LEVEL
+    ) -> Prediction:
         rows, windows = on_grid(inputs, self.energy)
-        values = self.saved.probabilities(rows, self.energy)
+        values, believed = self.saved.probabilities(rows, self.energy), self.saved.uncertainty
         if self.range is None or not self.range.knows_distance:
-            return prediction_of(names, self.classes, values, windows, unknown=True)
-        return prediction_of(names, self.classes, values, windows, self.range.far(rows))
+            return prediction_of(
+                names, self.classes, values, windows, unknown=True, believed=believed
+            )
+        far = self.range.far(rows)
+        return prediction_of(names, self.classes, values, windows, far, believed=believed)
+
+
+class OxygenModel(SavedModel):
+    """Oxygen K-edges to the surroundings of the atom, or the mean number of its neighbours."""
+
+    takes, element, edge = "spectrum", "O", "K"
+
+    def __init__(self, saved: SavedOxygen) -> None:
+        self.saved, self.classes = saved, saved.card["classes"]
+        self.gives = "classes" if self.classes else "values"
+        self.kind = f"oxygen network ({saved.card['output']})"
+        self.energy = np.asarray(saved.card["energy_ev"], dtype=np.float64)
+        self.range = TrainingRange.from_dict(saved.card["training_range"])
+
+    def predict(
+        self, inputs: Sequence[Spectrum], names: Sequence[str] | None = None, level: float = LEVEL
+    ) -> Prediction:
+        # It learnt intensities as the engine gives them: their height is told, not divided out.
+        rows, windows = on_grid(inputs, self.energy, scale=False)
+        values, believed = self.saved.outputs(rows), self.saved.uncertainty
+        known = self.range.knows_distance
+        parts = [windows, self.range.far(rows)] if known else [windows]
+        return prediction_of(
+            names, self.classes or [0.0], values, *parts, unknown=not known, believed=believed,
+            width=believed.half_width(values, level), level=level,
+        )  # fmt: skip
 
 
 class ForwardSiteModel(SavedModel):
@@ -72,16 +103,20 @@ class ForwardSiteModel(SavedModel):
         self,
         inputs: Sequence[tuple[Structure | Molecule, int]],
         names: Sequence[str] | None = None,
+        level: float = LEVEL,
     ) -> Prediction:
         refuse_nothing(inputs)
         features = np.concatenate([self.saved.features(atoms, [site]) for atoms, site in inputs])
         values = self.saved.model.predict(features)
-        energies, known = self.saved.energy.tolist(), self.saved.training_range
-        if known is None:
-            return prediction_of(names, energies, values, unknown=True)
-        beyond = known.beyond(features, self.saved.wacsf.names)
-        far = known.far(features) if known.knows_distance else [()] * len(features)
-        return prediction_of(names, energies, values, beyond, far)
+        known, parts = self.saved.training_range, []
+        if known is not None:
+            parts.append(known.beyond(features, self.saved.wacsf.names))
+            parts.append(known.far(features) if known.knows_distance else [()] * len(features))
+        return prediction_of(
+            names, self.saved.energy.tolist(), values, *parts, unknown=known is None,
+            believed=self.saved.uncertainty, width=self.saved.half_width(features, level),
+            level=level,
+        )  # fmt: skip
 
 
 class LedgeModel(SavedModel):
@@ -94,7 +129,9 @@ class LedgeModel(SavedModel):
         self.element = "".join(c for c in saved.card["ion"] if c.isalpha())
         self.parameter_names = saved.box.names
 
-    def predict(self, inputs: ArrayLike, names: Sequence[str] | None = None) -> Prediction:
+    def predict(
+        self, inputs: ArrayLike, names: Sequence[str] | None = None, level: float = LEVEL
+    ) -> Prediction:
         rows = parameter_rows(inputs, len(self.parameter_names), self.parameter_names)
         values, _ = self.saved.spectra(rows)
         # As `spectra` does: Dq < 0 is Dq > 0 of the same ion, turned by 45 degrees.
@@ -107,7 +144,11 @@ class LedgeModel(SavedModel):
             )
             for row, hits in zip(folded, box.outside(folded), strict=True)
         ]
-        return prediction_of(names, self.saved.energy.tolist(), values, reasons)
+        believed = self.saved.uncertainty
+        return prediction_of(
+            names, self.saved.energy.tolist(), values, reasons, believed=believed,
+            width=believed.half_width(values, level), level=level,
+        )  # fmt: skip
 
 
 class TrainedNetwork(SavedModel):
@@ -135,19 +176,15 @@ class TrainedNetwork(SavedModel):
     def predict(
         self, inputs: Any, names: Sequence[str] | None = None, level: float = LEVEL
     ) -> Prediction:
-        """As :meth:`SavedModel.predict`; ``level`` is that of the uncertainty, which is the same
-        for all inputs: a network alone does not know which of them are hard.
+        """As :meth:`SavedModel.predict`. The uncertainty is the same for all inputs: a network
+        alone does not know which of them are hard.
         """
         rows, parts, unknown = self.rows_of(inputs)
-        values, width = self.values(rows), None
-        if "temperature" in self.card:
-            values = tempered(values, self.card["temperature"])
-        elif "intervals" in self.card:
-            known = Intervals.from_dict(self.card["intervals"])
-            width = known.half_width(np.zeros_like(values), level)
+        believed = Uncertainty.of_card(self.card)
+        values = believed.probabilities(self.values(rows))
         return prediction_of(
-            names, self.columns(values), values, *parts, unknown=unknown, uncertainty=width,
-            level=None if width is None else level,
+            names, self.columns(values), values, *parts, unknown=unknown, believed=believed,
+            width=believed.half_width(values, level), level=level,
         )  # fmt: skip
 
     def values(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -239,6 +276,10 @@ def open_model(path: Path | str) -> SavedModel:
         from xashpc.training.ledge_saved import LedgePredictor
 
         return LedgeModel(LedgePredictor.load(path))
+    if card.get("kind") == "oxygen":
+        from xashpc.training.oxygen_saved import SavedOxygen
+
+        return OxygenModel(SavedOxygen.load(path))
     if "classes" in card and "energy_ev" in card and "labels" in card:
         from xashpc.training.saved import SavedClassifier
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xashpc.disk import write_json
 from xashpc.errors import ModelError
+from xashpc.training.calibrated import about_split
 from xashpc.training.calibration import calibration, recalibration_factor
 from xashpc.training.class_calibration import fit_temperature, reliability, tempered
 from xashpc.training.held_out import CALIBRATION_ROWS, held_out
@@ -94,6 +95,10 @@ def make_ensemble(
         ],
         "classes": list(classes),
         **found,
+        "calibrated": about_split(
+            bool(classes), "validation part of the members",
+            *(len(rows[part][1]) for part in parts),
+        ),
     }
     write_json(directory / ENSEMBLE_FILE, card)
     return card

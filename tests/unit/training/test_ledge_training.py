@@ -289,3 +289,42 @@ def test_the_command_trains_and_predicts(path, tmp_path):
     assert done.exit_code == 0 and "2 spectra, 1 outside" in done.output
     with np.load(tmp_path / "out.npz") as found:
         assert found["spectra"].shape == (2, 501) and found["outside"].tolist() == [False, True]
+
+
+def test_the_card_says_how_far_the_network_can_be_believed(data, predictor):
+    card = predictor.card
+    assert card["calibrated"]["rows"] == 400 == card["calibrated"]["test_rows"]
+    assert card["split"] == {"by": "row", "train": 1600, "validation": 400, "test": 400}
+    test = slice(*card["rows"]["test"])
+    said, actual = predictor.spectra(data.parameters[test])[0], data.spectra[test]
+    assert card["scores"]["test"]["mse"] == pytest.approx(float(((said - actual) ** 2).mean()))
+    for level, told in zip((0.5, 0.68, 0.9, 0.95), card["calibration"]["coverage"], strict=True):
+        width = predictor.uncertainty.half_width(said.astype(float), level)
+        inside = (np.abs(said - actual) <= width).mean(axis=1)
+        assert inside.mean() == pytest.approx(told, abs=0.005)
+        # Channels of one spectrum are wrong together: it is the rows that count.
+        assert told == pytest.approx(level, abs=4 * inside.std() * np.sqrt(2 / 400))
+
+
+def test_an_older_network_is_calibrated_by_the_rows_it_was_not_trained_on(
+    path, predictor, tmp_path
+):
+    from click.testing import CliRunner
+
+    from xashpc.cli.ledge_nets import ledge
+
+    new = ("data", "split", "seed", "scores", "intervals", "calibration", "calibrated")
+    old = LedgePredictor(predictor.network,
+                         {n: v for n, v in predictor.card.items() if n not in new})  # fmt: skip
+    assert not old.uncertainty.known
+    network = old.save(tmp_path)
+    done = CliRunner().invoke(ledge, ["calibrate", str(network), str(path)])
+    assert done.exit_code == 0, done.output
+    assert "calibration: split conformal prediction" in done.output
+    again = LedgePredictor.load(network)
+    assert again.card == json.loads(json.dumps(predictor.card))
+    # Another ion's spectra would calibrate it wrongly.
+    other = LedgePredictor(predictor.network, {**old.card, "ion": "Co2+"}).save(tmp_path)
+    done = CliRunner().invoke(ledge, ["calibrate", str(other), str(path)])
+    assert isinstance(done.exception, ModelError) and "Co2+" in str(done.exception)
+    assert "intervals" not in LedgePredictor.load(other).card
