@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import click
 import numpy as np
 
 from xashpc import __version__
+from xashpc.disk import write_whole
 from xashpc.errors import InputError
 from xashpc.training.ledge_options import OPTIMISERS, SCHEDULES, LedgeOptions
 
@@ -117,10 +119,11 @@ def predict(network: Path, parameters: Path, output: Path) -> None:
     predictor = LedgePredictor.load(network)
     rows = _read_parameters(parameters, predictor.box.names)
     spectra, outside = predictor.spectra(rows)
-    with output.open("wb") as file:
-        np.savez_compressed(
-            file, spectra=spectra, energy=predictor.energy, parameters=rows, outside=outside
-        )
+    buffer = BytesIO()
+    np.savez_compressed(
+        buffer, spectra=spectra, energy=predictor.energy, parameters=rows, outside=outside
+    )
+    write_whole(output, buffer.getvalue())
     click.echo(f"{len(spectra)} spectra, {int(outside.sum())} outside the training range: {output}")
 
 
