@@ -44,9 +44,8 @@ def test_our_own_mistakes_and_debug_keep_their_tracebacks(monkeypatch, capsys):
     with pytest.raises(KeyError):
         told_of(KeyError("a bug"), monkeypatch, capsys)
     with pytest.raises(OSError, match="No space"):
-        told_of(
-            OSError(28, "No space left"), monkeypatch, capsys, arguments=("xashpc", "--debug", "web")
-        )
+        error = OSError(28, "No space left")
+        told_of(error, monkeypatch, capsys, arguments=("xashpc", "--debug", "web"))
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x", "x.zip"])

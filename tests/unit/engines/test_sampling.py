@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from xashpc.engines.multiplet import NAMES, PAPER_RANGES
-from xashpc.engines.multiplet.sampling import METHODS, sample_parameters
+from xashpc.engines.multiplet.sampling import METHODS, check_ranges, sample_parameters
 from xashpc.errors import InputError
 
 # Row 12345 of Ni2+ with seed 2021: Dq, Ds, Dt.
