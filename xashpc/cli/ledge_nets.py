@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
@@ -114,10 +113,11 @@ def evaluate(
 @click.argument("output", type=click.Path(path_type=Path))
 def predict(network: Path, parameters: Path, output: Path) -> None:
     """Spectra of the rows of PARAMETERS (.csv with a header, or .npy) to OUTPUT (.npz)."""
+    from xashpc.cli.predict_inputs import read_parameters
     from xashpc.training.ledge_saved import LedgePredictor
 
     predictor = LedgePredictor.load(network)
-    rows = _read_parameters(parameters, predictor.box.names)
+    rows = read_parameters((), parameters, predictor.box.names).values
     spectra, outside = predictor.spectra(rows)
     buffer = BytesIO()
     np.savez_compressed(
@@ -204,20 +204,6 @@ def _number(text: str) -> object:
         except ValueError:
             continue
     return text
-
-
-def _read_parameters(path: Path, names: tuple[str, ...]) -> np.ndarray:
-    if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    try:
-        return np.array([[float(row[name]) for name in names] for row in rows])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            "bad-parameter",
-            f"{path} must have a header with {', '.join(names)} and a number in each; {error!r}",
-        ) from error
 
 
 def _versions() -> dict[str, str]:

@@ -99,8 +99,11 @@ class LedgePredictor:
         ModelError
             If either is absent or of another version.
         """
-        from xashpc.models import ledge_layers  # noqa: F401  registers the layers
+        from xashpc.training.runtime import prepare
         from xashpc.training.saved import read_network
+
+        prepare()  # before the layers' module imports Keras, so that TensorFlow starts quiet
+        from xashpc.models import ledge_layers  # noqa: F401  registers the layers
 
         card = read_card(Path(path), CARD_VERSION)
         return cls(read_network(Path(path)), card)
