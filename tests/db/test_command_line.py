@@ -282,3 +282,36 @@ def test_how_far_a_campaign_is(store, folder, result):
     assert "READY 3" in lines[2] and "WAITING" in lines[2]
     assert config.campaign_id in run("campaigns").output
     assert isinstance(failure("campaigns", "nothing"), NotFoundError)
+
+
+def test_misspelt_elements_files_and_formats_are_told_apart(store, result, folder):
+    store.put_result(result(0))
+    assert "1 spectrum\n" in run("find").output
+    error = failure("find", "--element", "ti")
+    assert isinstance(error, ConfigError) and "'ti' is no element symbol" in str(error)
+    error = failure("nearest", "measurd.dat")
+    assert isinstance(error, ConfigError) and "no file measurd.dat" in str(error)
+    key = result(0).calculation.key
+    (folder / "file").write_text("not a folder")
+    error = failure("show", key, "--plot", "file/x.png")
+    assert isinstance(error, ConfigError) and "file/x.png" in str(error)
+    run("show", key, "--plot", "new/x.pdf")
+    assert (folder / "new" / "x.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_campaign_that_would_fail_later_leaves_nothing_behind(store, folder):
+    (folder / "cifs").mkdir()
+    (folder / "cifs" / "a.cif").write_text("data_a\n")
+    campaign = {
+        "name": "typo", "absorbers": ["Ti"], "training": {"n_fold": 3},
+        "structures": [{"kind": "files", "paths": [str(folder / "cifs")]}],
+    }  # fmt: skip
+    task = {"_fw_name": "{{xashpc.firetasks.PlanTask}}", "campaign": campaign}
+    workflow = {"fws": [{"fw_id": -1, "spec": {"_tasks": [task]}}], "links": {}, "metadata": {}}
+    with (folder / "typo.yaml").open("w") as stream:
+        YAML().dump(workflow, stream)
+    error = failure("run", "typo.yaml", "--workers", "1")
+    assert isinstance(error, ConfigError) and "n_fold" in str(error)
+    assert store.campaigns().empty and not (folder / "results").exists()
+    launchpad = LaunchPad.from_file(str(folder / "my_launchpad.yaml"))
+    assert launchpad.get_wf_ids() == []

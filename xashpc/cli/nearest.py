@@ -101,6 +101,8 @@ def _given(store: Store, what: str) -> tuple[Spectrum, str | None, dict[str, str
     """The spectrum to compare with, its key, and what it is of."""
     path = Path(what)
     if not path.is_file():
+        if set(what) - set("0123456789abcdefABCDEF"):
+            raise ConfigError(f"there is no file {what}, and it is no content key")
         document = store.get(what)
         spectrum = store.spectrum(document["_id"])
         about = {"element": document["absorbing_element"], "edge": document["edge"]}
