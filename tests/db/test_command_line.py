@@ -244,8 +244,30 @@ def test_nearest_by_an_index_is_nearest_by_every_spectrum(store, result, folder)
     (folder / "kept" / "Ti-K.nearest.npz").stat()
     again = run("nearest", key, "-n", "9", "--index", "kept", "--format", "json").output
     assert len(json.loads(again)) == 8
-    refused = failure("nearest", key, "--element", "Ti", "--label", "O6", "--index", "kept")
-    assert isinstance(refused, ConfigError) and "--index" in str(refused)
+
+
+@pytest.mark.parametrize("metric", ["pearson", "area"])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        ("--element", "Ti"),
+        ("--element", "Ti", "--edge", "K", "--label", "T4"),
+        ("--element", "Ti", "--element", "V", "--edge", "K", "--edge", "L3"),
+        ("--edge", "K"),
+        ("--edge", "K", "--filter", '{"runtime_s": {"$gt": 4}}'),
+        ("--element", "Fe", "--edge", "K"),
+    ],
+)
+def test_an_index_answers_any_filter_as_every_spectrum_does(store, result, filters, metric):
+    changes = [{}, {"provenance": {"label": "T4"}}, {"edge": "L3"}, {"absorber": "Sr", "site": 0}]
+    for number in range(12):
+        store.put_result(result(number, **changes[number % 4]))
+    store.put_result(result(20, "quarantined"))
+    key = store.find(filter={"runtime_s": 5.5})["key"][0]
+    command = ("nearest", key, *filters, "--metric", metric, "--format", "json")
+    every = json.loads(run(*command).output)
+    assert json.loads(run(*command, "--index", "kept").output) == every
+    assert bool(every) == ("Fe" not in filters)
 
 
 @pytest.mark.parametrize("workflow", ["kedge_lce", "ledge_ni2", "active_learning", "study_sweep"])

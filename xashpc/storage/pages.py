@@ -14,6 +14,7 @@ from xashpc.errors import ConfigError, InputError, NotFoundError, StoreError
 from xashpc.storage.documents import Store
 from xashpc.storage.queries import PROJECTION, build_filter
 from xashpc.storage.search import Search, share_before
+from xashpc.storage.versions import read
 
 #: Rows of a page at most: beyond, a person searches rather than reads.
 MAX_ROWS = 200
@@ -181,7 +182,7 @@ class Pages:
         if len(wanted) > MAX_ROWS:
             raise ConfigError(f"at most {MAX_ROWS} spectra at once; found {len(wanted)}")
         query = {"_id": {"$in": wanted}}
-        found = self._connection.call(lambda: list(self._spectra.find(query, CURVE)))
+        found = read(self._connection, self._spectra, "spectrum", query, CURVE)
         by_key = {document["_id"]: document for document in found}
         for key in wanted:
             if key not in by_key:

@@ -9,6 +9,7 @@ from xashpc.errors import NotFoundError
 from xashpc.storage.connection import Connection
 from xashpc.storage.records import now, plain
 from xashpc.storage.schema import SCHEMA_VERSIONS, validate
+from xashpc.storage.versions import read, refuse_later
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ class StudyRecords:
 
     def trainings(self, study: str) -> list[dict]:
         """Members of a study that have ended, by number."""
-        found = self._connection.call(lambda: list(self._trainings.find({"study": study})))
+        found = read(self._connection, self._trainings, "training", {"study": study})
         return sorted(found, key=lambda record: record["number"])
 
     def statuses(self, study: str) -> dict[int, str]:
@@ -93,13 +94,14 @@ class StudyRecords:
             raise NotFoundError(
                 f"no study {study!r} has ended in this store; 'xashpc studies' lists what there is"
             )
+        refuse_later("study", [found])
         return found
 
     def table(self) -> pd.DataFrame:
         """One row a study, oldest first."""
         import pandas as pd  # takes half a second, and workers make no tables
 
-        found = self._connection.call(lambda: list(self._studies.find({})))
+        found = read(self._connection, self._studies, "study", {})
         found.sort(key=lambda document: (document["created_at"], document["_id"]))
         rows = [
             (d["_id"], d["name"], d["kind"], len(d["members"]),
@@ -115,4 +117,5 @@ class StudyRecords:
         })  # fmt: skip
         validate(schema, complete)
         query = {"_id": complete["_id"]}
+        read(self._connection, collection, schema, query, {"created_at": 1})  # not over a later one
         self._connection.call(lambda: collection.replace_one(query, complete, upsert=True))
