@@ -186,7 +186,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_sep("=", "faults")
     terminalreporter.write_line("\n".join(lines))
     if os.environ.get("XASHPC_FAULT_TABLE"):
-        Path(os.environ["XASHPC_FAULT_TABLE"]).write_text("\n".join(lines) + "\n")
+        page = Path(os.environ["XASHPC_FAULT_TABLE"])
+        # What the page says before its table stays.
+        heading = page.read_text().partition(lines[0])[0] if page.exists() else ""
+        page.write_text(heading + "\n".join(lines) + "\n")
 
 
 @pytest.fixture(scope="session")
