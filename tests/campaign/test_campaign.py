@@ -74,6 +74,19 @@ def test_a_worker_killed_in_mid_chunk_loses_and_doubles_nothing(site):
     site.verdict("worker SIGKILL", "process")
 
 
+def test_a_worker_told_to_stop_leaves_no_engine_and_gives_its_work_back(site):
+    """SIGTERM in the middle of a calculation, as a service manager or ``kill`` sends it."""
+    run = site.start("run", "campaign.yaml", "--workers", "1")
+    site.wait_until(site.engine_pids, "an engine to run")
+    engine = site.engine_pids()
+    worker = _children_running(run.pid, "xashpc.flows.worker")[0]
+    os.kill(worker, signal.SIGTERM)
+    site.wait_until(lambda: not set(engine) & set(site.engine_pids()), "its engine to end", 30)
+    output, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, output + site.logs()
+    site.verdict("worker SIGTERM", "process")
+
+
 def test_everything_killed_at_once_is_resumed_by_the_same_command(site):
     run = site.start("run", "campaign.yaml", "--workers", "2")
     site.wait_until(site.engine_pids, "an engine to run")

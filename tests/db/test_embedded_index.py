@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -195,6 +196,63 @@ def test_a_store_with_every_kind_of_index_is_byte_for_byte_that_of_the_plain_one
     for name, rows in found["plain"].items():
         assert found["quick"][name] == rows, name
     assert len(found["plain"]["table:secantus_index_entries"]) > 1000
+
+
+KILLED = """
+import importlib.util, os, signal, sys
+from secantus import storage
+from wiredtiger import swig_wiredtiger
+spec = importlib.util.spec_from_file_location("embedded", sys.argv[2])
+embedded = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(embedded)
+embedded.make_indexes_whole()
+embedded.make_quick()
+store = storage.Storage(sys.argv[1], enable_oplog=False, sync_on_commit=True)
+left = int(sys.argv[3])
+if not store.count_matching("db", "things", {}):
+    store.insert("db", "things", [{"_id": n, "a": n % 7} for n in range(700)])
+
+def counted(plain):
+    def call(*arguments):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(*arguments)
+    return call
+
+wiredtiger = swig_wiredtiger.Cursor
+for name in ("insert", "remove"):
+    setattr(wiredtiger, name, counted(getattr(wiredtiger, name)))
+if sys.argv[4] == "make":
+    store.create_index("db", "things", "a_1", {"a": 1})
+elif sys.argv[4] == "drop":
+    store.drop_index("db", "things", "a_1")
+entries = store._collect_prefix(storage._IDX_ENTRIES_TABLE, ("db", "things", "a_1"))
+print(len(store.list_indexes("db", "things")), len(entries),
+      store.count_matching("db", "things", {"a": 3}))
+store.close()
+"""
+
+
+@pytest.mark.parametrize("kill_at", [2, 300])
+def test_killed_while_an_index_is_made_or_dropped_it_is_whole_or_absent(
+    secantusdb, tmp_path, kill_at
+):
+    def run(kill: int, what: str) -> subprocess.CompletedProcess:
+        script = str(FOLDER / "embedded.py")
+        return subprocess.run(
+            [sys.executable, "-c", KILLED, str(tmp_path / "store"), script, str(kill), what],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    absent, whole = ["1", "0", "100"], ["2", "700", "100"]
+    assert run(kill_at, "make").returncode == -signal.SIGKILL
+    assert run(0, "look").stdout.split() == absent
+    assert run(0, "make").stdout.split() == whole
+    assert run(kill_at, "drop").returncode == -signal.SIGKILL
+    assert run(0, "look").stdout.split() == whole
+    assert run(0, "drop").stdout.split() == absent
 
 
 def test_clients_that_write_at_once_leave_indexes_that_tell_the_truth(database):

@@ -76,7 +76,9 @@ class JobKeeper:
             logger.warning("jobs of Dask could not be cancelled: %s", error)
 
     def _look_for_workers(self, submitted: dict[str, str]) -> None:
-        observed = {str(name) for name in self.cluster.observed}
+        # Copied at one go: the cluster's loop writes to it.
+        workers = list(self.cluster.scheduler_info["workers"].values())
+        observed = {str(worker["name"]) for worker in workers}
         for number, name in submitted.items():
             # Those of a job with several processes are called name-0, name-1, ...
             if any(worker == name or worker.startswith(f"{name}-") for worker in observed):

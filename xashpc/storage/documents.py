@@ -130,9 +130,8 @@ class Store(Questions):
     def prepare(self) -> None:
         """Create the indexes; does nothing where they are.
 
-        The embedded server writes an index of many documents to disk entry by entry, some 400 a
-        second: the first time that a version of ours with more indexes meets a large store takes
-        minutes.
+        The first time that a version of ours with more indexes meets a large store takes some
+        seconds an index of 100,000 documents.
         """
         for name, indexes in INDEXES.items():
             collection = self._connection.database[name]

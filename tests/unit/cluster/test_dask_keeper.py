@@ -30,13 +30,16 @@ class Cluster:
     def __init__(self) -> None:
         self.workers: dict[str, SimpleNamespace] = {}
         self.worker_spec: dict[str, dict] = {}
-        self.observed: set[str] = set()
+        self.scheduler_info: dict[str, dict] = {"workers": {}}
         self.loop = SimpleNamespace(add_callback=lambda call, *arguments: call(*arguments))
         self._made = 0
 
     def new_worker_spec(self) -> dict[str, dict]:
         self._made += 1
         return {f"C-{self._made}": {}}
+
+    def connect(self, *names: str) -> None:
+        self.scheduler_info["workers"] = {f"tcp://{name}": {"name": name} for name in names}
 
     def submit(self, *numbers: str) -> None:
         for name, number in zip(set(self.worker_spec) - set(self.workers), numbers, strict=True):
@@ -70,10 +73,10 @@ def test_a_job_that_waits_or_begins_keeps_its_place_however_long(parts, state):
 
 def test_a_job_that_has_ended_is_replaced_under_another_name(parts):
     cluster, queue, keeper, _ = parts
-    cluster.observed = {"C-1-0", "C-1-1"}
+    cluster.connect("C-1-0", "C-1-1")
     answer(queue, {"7": "running"})
     keeper.check()
-    cluster.observed = set()
+    cluster.connect()
     answer(queue, {"7": "ended"})
     keeper.check()
     assert not cluster.workers and list(cluster.worker_spec) == ["C-2"]
@@ -81,7 +84,7 @@ def test_a_job_that_has_ended_is_replaced_under_another_name(parts):
 
 def test_a_job_gets_a_successor_before_its_workers_retire_and_is_cancelled_at_the_end(parts):
     cluster, queue, keeper, clock = parts
-    cluster.observed = {"C-1"}
+    cluster.connect("C-1")
     answer(queue, {"7": "running"})
     keeper.check()
     clock.now = 99.0
