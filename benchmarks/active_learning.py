@@ -18,10 +18,11 @@ import numpy as np
 
 from xashpc.engines.multiplet import MultipletIon
 from xashpc.engines.multiplet.sampling import check_ranges, sample_parameters
+from xashpc.features.scaling import box_normalised
 from xashpc.training.active import STRATEGIES, ActiveOptions, learn, rows_for
 from xashpc.training.calibration import calibration, recalibration_factor
 from xashpc.training.ensemble import Ensemble, EnsembleOptions
-from xashpc.training.ledge_data import ParameterBox, box_normalised
+from xashpc.training.ledge_data import ParameterBox
 
 POOL_SEED, TEST_SEED, VALIDATION_SEED = 31, 982_451_653, 32
 MEASURES = {"mse": "test MSE", "se_median": "median SE", "se_p95": "95th percentile of SE"}

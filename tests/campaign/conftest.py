@@ -24,6 +24,7 @@ from xashpc.errors import XasHpcError
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.workflow import campaign_workflow
 from xashpc.storage import Store, server
+from xashpc.testing.processes import processes_in
 
 # Cubic perovskites SrBO3 with the lattice constants (Angstrom) that literature rounds to. With
 # a cluster of 3 A, BO6 alone, about 4 s a site. SrCoO3 does not converge in 30 iterations, so that
@@ -154,39 +155,63 @@ class Site:
         assert counts["quarantined"] == 0, frame[["name", "status", "reason"]]
         assert frame.set_index("absorbing_element")["status"]["Co"] == "repaired"
         assert [refusal["name"] for refusal in refusals] == ["broken"]
-        assert not self.engine_pids()
+        self.assert_no_engine()
+
+    def assert_no_engine(self) -> None:
+        """Of an engine that was killed the kernel needs a moment to be rid."""
+        self.wait_until(lambda: not self.engine_pids(), "engines to end", 5)
 
     def engine_pids(self) -> list[int]:
         """Processes that work in a calculation's folder of this site."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and str(self.folder) in os.readlink(entry / "cwd"):
-                    command = (entry / "cmdline").read_bytes()
-                    if b"feff" in command:
-                        found.append(int(entry.name))
-            except OSError:  # it ended meanwhile, or is not ours
-                continue
-        return found
+        running = processes_in(self.folder, below=True)
+        return [pid for pid, command in running.items() if "feff" in command]
 
 
 # Fault, real thing, lost, doubled, mended by the doctor at the end, what it says then.
 FAULTS: list[tuple[str, str, int, int, int, str]] = []
 
 
+# Where a row goes with a test's report: to the process that collects reports, if others run tests.
+FAULT = "fault"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Rows that were recorded meanwhile go with the test's report."""
+    while FAULTS:
+        item.user_properties.append((FAULT, list(FAULTS.pop(0))))
+    return (yield)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table of faults that this run went through; kept in $XASHPC_FAULT_TABLE if set."""
-    if not FAULTS:
+    """The table of faults that this run went through; rows added to $XASHPC_FAULT_TABLE if set."""
+    ended = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+    ]
+    rows = [row for report in ended for name, row in report.user_properties if name == FAULT]
+    # Processes of pytest-xdist come here too, with what they themselves have run.
+    if not rows or hasattr(terminalreporter.config, "workerinput"):
         return
-    lines = [
+    header = [
         "| fault | real thing | lost | doubled | left for the doctor | doctor afterwards |",
         "|---|---|---|---|---|---|",
     ]
-    lines += [f"| {' | '.join(map(str, row))} |" for row in FAULTS]
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
     terminalreporter.write_sep("=", "faults")
-    terminalreporter.write_line("\n".join(lines))
+    terminalreporter.write_line("\n".join(header + lines))
     if os.environ.get("XASHPC_FAULT_TABLE"):
-        Path(os.environ["XASHPC_FAULT_TABLE"]).write_text("\n".join(lines) + "\n")
+        path = Path(os.environ["XASHPC_FAULT_TABLE"])
+        kept = path.read_text().splitlines() if path.exists() else []
+        path.write_text("\n".join([*(kept or header), *lines]) + "\n")
+
+
+@pytest.fixture(scope="session")
+def faults() -> list[tuple[str, str, int, int, int, str]]:
+    """Rows of the table of faults, for tests of other campaigns than :class:`Site`'s."""
+    return FAULTS
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,8 @@ def test_a_warned_bundle_ends_its_item_stops_and_goes_on_when_repeated(small):
     output, _ = run.communicate(timeout=120)
     assert run.returncode == UNFINISHED, output
     assert "run the same command again" in output
-    assert len(results(away)) == 1 and not site.engine_pids()
+    assert len(results(away)) == 1
+    site.assert_no_engine()
     site.xashpc("bundle", "run", "away", "--processes", "2")
     assert len(results(away)) == 2
     site.quick("db", "start")

@@ -91,7 +91,7 @@ def test_ctrl_c_stops_engines_at_once_and_the_same_command_resumes(site):
     output, _ = run.communicate(timeout=60)
     assert run.returncode == 130, output
     assert "resume" in output
-    assert not site.engine_pids()
+    site.assert_no_engine()
     site.xashpc("run", "campaign.yaml")
     site.verdict("Ctrl-C", "processes")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from xashpc.flows import local
 from xashpc.flows.workflow import campaign_workflow
 from xashpc.spectrum import Spectrum
 from xashpc.storage import server
+from xashpc.testing.processes import DATABASE, left_in
 
 pytestmark = [pytest.mark.campaign, pytest.mark.engine, pytest.mark.database]
 HERE = Path(__file__).parent
@@ -196,7 +196,7 @@ def test_an_engine_that_hangs_and_one_that_writes_garbage_are_quarantined_and_le
         found = statuses(site)
         assert found["Ti"] == "timeout"
         assert found["V"] in ("output-truncated", "output-corrupt", "non-finite")
-        assert not sleepers(site.folder), "the hanging engine's child outlived it"
+        assert not left_in(site.folder, below=True, excluding=DATABASE)
         fault.write_text("")
         again(site)
         work(site, 2)
@@ -205,19 +205,6 @@ def test_an_engine_that_hangs_and_one_that_writes_garbage_are_quarantined_and_le
         site.record("engine writes garbage", "engine", *counts(site, site.config))
     finally:
         server.stop(site.folder / "xashpc-data")
-
-
-def sleepers(folder: Path) -> list[int]:
-    """Processes that stand in a folder below this one."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and str(folder) in os.readlink(entry / "cwd"):
-                if b"secantus" not in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-        except OSError:  # it ended meanwhile, or is not ours
-            continue
-    return found
 
 
 # Disks

@@ -24,6 +24,7 @@ from xashpc.flows.kinds import workflow_of
 from xashpc.flows.ledge_config import LedgeConfig
 from xashpc.storage import Store, server
 from xashpc.storage.spectra_table import open_table
+from xashpc.testing.processes import DATABASE, left_in
 
 _NEEDED = ("numba", "h5py", "crispy", "secantus")
 MISSING = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
@@ -45,6 +46,7 @@ class Folder:
 
     path: Path
     config: LedgeConfig
+    faults: list[tuple[str, str, int, int, int, str]]
 
     @property
     def results(self) -> Path:
@@ -95,21 +97,19 @@ class Folder:
         assert status is None or done.exit_code == status, done.output
         return done.output
 
-    def assert_clean(self) -> None:
-        """Nothing is lost, stuck or doubled, once the doctor has mended what a kill left behind."""
-        self.doctor("--fix", status=None)
-        assert self.doctor().startswith("clean")
-
-    def processes(self) -> list[str]:
-        """Commands of the processes that stand in this folder, but for the database's."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and str(self.path) in os.readlink(entry / "cwd"):
-                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except OSError:  # it ended meanwhile, or is not ours
-                continue
-        return [command for command in found if "embedded" not in command]
+    def verdict(self, fault: str, real: str, before: dict[str, object]) -> None:
+        """Nothing lost, none made twice, the doctor content: a row of the table of faults."""
+        self.assert_complete()
+        after = self.blocks()
+        lost = len(self.config.ions) * len(self.config.block_starts()) - len(after)
+        doubled = sum(after.get(key) != made for key, made in before.items())
+        mended = self.doctor("--fix", status=None).count("mended")
+        says = self.doctor()
+        self.faults.append(
+            (f"2p blocks: {fault}", real, lost, doubled, mended, says.split(":")[0].strip())
+        )
+        assert (lost, doubled) == (0, 0)
+        assert says.startswith("clean")
 
     def assert_complete(self) -> None:
         expected = len(self.config.ions) * len(self.config.block_starts())
@@ -124,14 +124,14 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
+def folder(tmp_path: Path, faults: list) -> Iterator[Folder]:
     config = LedgeConfig.from_dict(
         {"name": "two-ions", "ions": ["Ni2+", "Co2+"], "rows": 2500, "block_rows": 200,
          "blocks_per_firework": 4}
     )  # fmt: skip
     with (tmp_path / "campaign.yaml").open("w") as stream:
         YAML(typ="safe", pure=True).dump(workflow_of(config).to_dict(), stream)
-    yield Folder(tmp_path, config)
+    yield Folder(tmp_path, config, faults)
     server.stop(tmp_path / "xashpc-data")
 
 
@@ -144,9 +144,8 @@ def test_everything_killed_at_once_is_resumed_and_nothing_is_computed_twice(fold
     before = folder.blocks()
     assert 3 <= len(before) < 26, "killed too late to show anything"
     folder.finish(folder.xashpc("run", "--workers", "2", "campaign.yaml"))
-    folder.assert_complete()
+    folder.verdict("command and all workers SIGKILL", "processes", before)
     after = folder.blocks()
-    assert {key: after[key] for key in before} == before
     # Once more there is nothing to do; a dataset that was taken away is written again.
     shutil.rmtree(folder.results / "Ni2+.zarr")
     output = folder.finish(folder.xashpc("run", "--workers", "1", "campaign.yaml"))
@@ -161,15 +160,12 @@ def test_ctrl_c_loses_nothing_and_the_same_command_resumes(folder):
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the command and its workers
     output = folder.finish(run, status=130)
     assert "nothing is lost" in output and "resume" in output
-    assert not folder.processes(), "a worker outlived Ctrl-C"
+    assert not left_in(folder.path, below=True, excluding=DATABASE), "a worker outlived Ctrl-C"
     before = folder.blocks()
     assert 3 <= len(before) < 26, "stopped too late to show anything"
     output = folder.finish(folder.xashpc("run", "--workers", "2", "campaign.yaml"))
     assert "resumed" in output
-    folder.assert_complete()
-    after = folder.blocks()
-    assert {key: after[key] for key in before} == before  # none computed twice
-    folder.assert_clean()
+    folder.verdict("Ctrl-C", "processes", before)
 
 
 def test_a_killed_database_comes_back_with_all_that_it_acknowledged(folder):
@@ -186,15 +182,12 @@ def test_a_killed_database_comes_back_with_all_that_it_acknowledged(folder):
     run.communicate(timeout=DEADLINE_S)
     # Whatever the first command made of it, this one finishes.
     folder.finish(folder.xashpc("run", "--workers", "2", "campaign.yaml"))
-    folder.assert_complete()
-    after = folder.blocks()
-    assert {key: after[key] for key in before} == before
-    folder.assert_clean()
+    folder.verdict("database kill -9 and restart, two workers", "embedded server", before)
 
 
 def test_the_doctor_finds_what_was_damaged_and_the_same_command_mends_it(folder):
     folder.finish(folder.xashpc("run", "--workers", "2", "campaign.yaml"))
-    folder.assert_clean()
+    assert folder.doctor().startswith("clean")
     before = folder.blocks()
     with folder.store() as store:
         blocks = store._connection.database["blocks"]
@@ -210,11 +203,11 @@ def test_the_doctor_finds_what_was_damaged_and_the_same_command_mends_it(folder)
     assert folder.blocks() == before, "the doctor alone changes nothing"
     folder.doctor("--fix")
     folder.finish(folder.xashpc("run", "--workers", "1", "campaign.yaml"))
-    folder.assert_complete()
-    assert folder.doctor().startswith("clean")
     after = folder.blocks()
     # The cut chunk was restored from the database, the altered blocks computed again.
     assert {key for key in before if after[key] != before[key]} == {numbers, request}
+    kept = {key: made for key, made in before.items() if key not in (numbers, request)}
+    folder.verdict("two blocks altered, a zarr chunk truncated", "database, files", kept)
 
 
 def test_plain_fireworks_commands_do_the_same(folder):

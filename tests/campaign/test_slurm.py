@@ -204,7 +204,7 @@ def test_a_walltime_kill_without_warning_loses_nothing(cluster):
     cluster.run("scontrol", "update", f"jobid={job}", "timelimit=1")
     cluster.site.wait_until(lambda: not cluster.jobs(), "SLURM to kill the job", 240)
     assert "TIMEOUT" in cluster.job_state(job)
-    assert not cluster.site.engine_pids()
+    cluster.site.assert_no_engine()
     cluster.site.quick("doctor", "--site", "here", "--fix", check=False)
     cluster.finish()
     cluster.site.verdict("walltime kill", "SLURM", "--site", "here")

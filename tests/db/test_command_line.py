@@ -244,8 +244,30 @@ def test_nearest_by_an_index_is_nearest_by_every_spectrum(store, result, folder)
     (folder / "kept" / "Ti-K.nearest.npz").stat()
     again = run("nearest", key, "-n", "9", "--index", "kept", "--format", "json").output
     assert len(json.loads(again)) == 8
-    refused = failure("nearest", key, "--element", "Ti", "--label", "O6", "--index", "kept")
-    assert isinstance(refused, ConfigError) and "--index" in str(refused)
+
+
+@pytest.mark.parametrize("metric", ["pearson", "area"])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        ("--element", "Ti"),
+        ("--element", "Ti", "--edge", "K", "--label", "T4"),
+        ("--element", "Ti", "--element", "V", "--edge", "K", "--edge", "L3"),
+        ("--edge", "K"),
+        ("--edge", "K", "--filter", '{"runtime_s": {"$gt": 4}}'),
+        ("--element", "Fe", "--edge", "K"),
+    ],
+)
+def test_an_index_answers_any_filter_as_every_spectrum_does(store, result, filters, metric):
+    changes = [{}, {"provenance": {"label": "T4"}}, {"edge": "L3"}, {"absorber": "Sr", "site": 0}]
+    for number in range(12):
+        store.put_result(result(number, **changes[number % 4]))
+    store.put_result(result(20, "quarantined"))
+    key = store.find(filter={"runtime_s": 5.5})["key"][0]
+    command = ("nearest", key, *filters, "--metric", metric, "--format", "json")
+    every = json.loads(run(*command).output)
+    assert json.loads(run(*command, "--index", "kept").output) == every
+    assert bool(every) == ("Fe" not in filters)
 
 
 @pytest.mark.parametrize("workflow", ["kedge_lce", "ledge_ni2", "active_learning", "study_sweep"])
@@ -282,3 +304,36 @@ def test_how_far_a_campaign_is(store, folder, result):
     assert "READY 3" in lines[2] and "WAITING" in lines[2]
     assert config.campaign_id in run("campaigns").output
     assert isinstance(failure("campaigns", "nothing"), NotFoundError)
+
+
+def test_misspelt_elements_files_and_formats_are_told_apart(store, result, folder):
+    store.put_result(result(0))
+    assert "1 spectrum\n" in run("find").output
+    error = failure("find", "--element", "ti")
+    assert isinstance(error, ConfigError) and "'ti' is no element symbol" in str(error)
+    error = failure("nearest", "measurd.dat")
+    assert isinstance(error, ConfigError) and "no file measurd.dat" in str(error)
+    key = result(0).calculation.key
+    (folder / "file").write_text("not a folder")
+    error = failure("show", key, "--plot", "file/x.png")
+    assert isinstance(error, ConfigError) and "file/x.png" in str(error)
+    run("show", key, "--plot", "new/x.pdf")
+    assert (folder / "new" / "x.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_campaign_that_would_fail_later_leaves_nothing_behind(store, folder):
+    (folder / "cifs").mkdir()
+    (folder / "cifs" / "a.cif").write_text("data_a\n")
+    campaign = {
+        "name": "typo", "absorbers": ["Ti"], "training": {"n_fold": 3},
+        "structures": [{"kind": "files", "paths": [str(folder / "cifs")]}],
+    }  # fmt: skip
+    task = {"_fw_name": "{{xashpc.firetasks.PlanTask}}", "campaign": campaign}
+    workflow = {"fws": [{"fw_id": -1, "spec": {"_tasks": [task]}}], "links": {}, "metadata": {}}
+    with (folder / "typo.yaml").open("w") as stream:
+        YAML().dump(workflow, stream)
+    error = failure("run", "typo.yaml", "--workers", "1")
+    assert isinstance(error, ConfigError) and "n_fold" in str(error)
+    assert store.campaigns().empty and not (folder / "results").exists()
+    launchpad = LaunchPad.from_file(str(folder / "my_launchpad.yaml"))
+    assert launchpad.get_wf_ids() == []

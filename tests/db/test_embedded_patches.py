@@ -65,25 +65,6 @@ def test_a_list_that_changes_between_two_questions_is_read_again(embedded):
     assert not quick(["b"], "$in", ["a", "c"])
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        ("SSSu", "db", "coll", "a_1", b"\0key\0"),
-        ("SSSu", "db", "coll", "\u00e9_1", b""),
-        ("SSSu", "db", "co\0ll", "a_1", b"key"),
-        ("SSSu", "", "", "", b"key"),
-        ("SSq", "db", "coll", 7),
-        ("u", b"a\0b"),
-        ("u", b""),
-        ("uu", b"a", b"b"),
-    ],
-)
-def test_keys_are_packed_as_wiredtiger_packs_them(embedded, values):
-    from wiredtiger.packing import pack
-
-    assert embedded.joined_keys(pack)(*values) == pack(*values)
-
-
 def test_a_long_in_takes_no_longer_for_each_document_than_a_short_one(collection):
     collection.insert_many([{"_id": number, "text": f"t{number}"} for number in range(3000)])
 

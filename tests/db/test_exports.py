@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from xashpc.calculation import Result
-from xashpc.errors import ConfigError, SpectrumError
+from xashpc.errors import ConfigError, SourceError, SpectrumError
 from xashpc.exporting import export
 from xashpc.exporting.xdi import parse_xdi, read_xdi, xdi_text
 from xashpc.importing import import_spectra
@@ -132,7 +132,7 @@ def test_the_crate_names_every_file_licence_and_citation(campaign, tmp_path):
     descriptor, root = entities["ro-crate-metadata.json"], entities["./"]
     assert descriptor["conformsTo"]["@id"] == "https://w3id.org/ro/crate/1.1"
     assert {"name", "description", "datePublished", "license"} <= set(root)
-    for part in root["hasPart"] + root["license"] + root["citation"] + root["mentions"]:
+    for part in root["hasPart"] + root["license"] + [root["citation"]] + root["mentions"]:
         assert part["@id"] in entities
         if entities[part["@id"]]["@type"] == "File":
             assert (tmp_path / "crate" / part["@id"]).is_file()
@@ -201,3 +201,135 @@ def test_text_that_is_not_xdi_is_refused_by_line(campaign, change, message):
     assert parse_xdi(text).element == "Ti"
     with pytest.raises(SpectrumError, match=message):
         parse_xdi(change(text))
+
+
+FORMS = ("xdi", "csv", "parquet", "mp-json", "nexus")
+
+
+def _needs(form):
+    if form in ("parquet", "nexus"):
+        pytest.importorskip({"parquet": "pyarrow", "nexus": "h5py"}[form])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_format_comes_back_with_the_same_keys_and_documents(
+    campaign, database, result, tmp_path, form
+):
+    _needs(form)
+    campaign.put_result(result(5, "repaired", edge="L2,3", kind="imported"), "c")
+    export(campaign, form, tmp_path / "out", campaign="c")
+    spec = {"kind": "export", "path": str(tmp_path / "out")}
+    with Store(database.uri, f"{campaign._spectra.database.name}_{form[:4]}") as other:
+        other.prepare()
+        assert all(other.put_results(list(import_spectra(spec)), "again").values())
+        before = {d["_id"]: d for d in campaign.documents(outcome=["ok", "repaired"])}
+        after = {d["_id"]: d for d in other.documents()}
+        assert len(before) == 5 and set(before) == set(after)
+        for key, document in before.items():
+            changed = {n for n in document if document[n] != after[key][n]}
+            assert changed <= {"created_at", "campaigns", "files"}
+
+
+def _with_another_number(form, folder):
+    """Alter one intensity of one spectrum of an export."""
+    if form == "xdi":
+        path = next(folder.glob("*.xdi"))
+        lines = path.read_text().splitlines()
+        energy = lines[-1].split()[0]
+        path.write_text("\n".join([*lines[:-1], f"{energy} 0.125"]))
+    elif form == "csv":
+        path = folder / "spectra.csv"
+        rows = path.read_text().splitlines()
+        path.write_text("\n".join([*rows[:-1], rows[-1].rpartition(",")[0] + ",0.125"]))
+    elif form == "mp-json":
+        path = folder / "spectra.json"
+        found = json.loads(path.read_text())
+        found[0]["spectrum"]["y"][3] = 0.125
+        path.write_text(json.dumps(found))
+    elif form == "nexus":
+        import h5py
+
+        with h5py.File(folder / "spectra.nxs", "r+") as file:
+            next(iter(file.values()))["data/absorbed_beam"][3] = 0.125
+    else:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        table = parquet.read_table(folder / "spectra.parquet").to_pylist()
+        table[0]["intensity"][3] = 0.125
+        parquet.write_table(pa.Table.from_pylist(table), folder / "spectra.parquet")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_number_that_was_altered_in_an_export_is_found(campaign, tmp_path, form):
+    _needs(form)
+    export(campaign, form, tmp_path / "out", campaign="c")
+    _with_another_number(form, tmp_path / "out")
+    found = list(import_spectra({"kind": "export", "path": str(tmp_path / "out")}))
+    (refusal,) = [one for one in found if not isinstance(one, Result)]
+    assert refusal["code"] == "altered" and "was altered" in refusal["message"]
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"_id": "../../../etc/passwd"}, "altered"),
+        ({"_id": "f" * 64}, "altered"),
+        ({"absorbing_element": "../Ti"}, "altered"),
+        ({"engine_version": "11"}, "altered"),
+        ({"unit": "furlong"}, "altered"),
+        ({"checksum": "0" * 64}, "altered"),
+        ({"schema_version": 3}, "later-version"),
+        ("a text", "altered"),
+    ],
+)
+@pytest.mark.parametrize("form", ["xdi", "csv"])
+def test_a_request_that_was_altered_is_refused_and_leads_nowhere(
+    campaign, tmp_path, form, change, code
+):
+    export(campaign, form, tmp_path / "out", campaign="c")
+    path = tmp_path / "out" / "requests.jsonl"
+    first, *others = path.read_text().splitlines()
+    changed = change if isinstance(change, str) else {**json.loads(first), **change}
+    path.write_text("\n".join([json.dumps(changed), *others]))
+    refusal, *found = import_spectra({"kind": "export", "path": str(tmp_path / "out")})
+    assert refusal["code"] == code and all(isinstance(one, Result) for one in found)
+    assert len(found) == 3
+
+
+def test_what_is_no_export_is_named(campaign, tmp_path):
+    export(campaign, "ro-crate", tmp_path / "crate", campaign="c")
+    export(campaign, "csv", tmp_path / "csv", campaign="c")
+    spec = {"kind": "export", "path": str(tmp_path / "csv")}
+    with pytest.raises(ConfigError, match="kind 'bundle'"):
+        import_spectra({**spec, "path": str(tmp_path / "crate")})
+    with pytest.raises(ConfigError, match="lacks requests.jsonl"):
+        import_spectra({**spec, "path": str(tmp_path)})
+    (tmp_path / "csv" / "spectra.csv").write_text("key,energy_ev,intensity\nk,1,oops\n")
+    with pytest.raises(SourceError, match="not as 'xashpc export' wrote it"):
+        list(import_spectra(spec))
+    (tmp_path / "csv" / "spectra.json").write_text("[]")
+    with pytest.raises(ConfigError, match="more than one export"):
+        list(import_spectra(spec))
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "expected"),
+    [
+        ("computed", "feff", False),
+        ("imported", "experiment", True),
+        ("imported", "VASP", False),
+        ("imported", "somebody", None),
+    ],
+)
+def test_nexus_says_whether_a_spectrum_was_measured_where_that_is_known(
+    store, result, tmp_path, kind, engine, expected
+):
+    h5py = pytest.importorskip("h5py")
+    store.put_result(result(0, engine=engine, kind=kind))
+    export(store, "nexus", tmp_path / "nx")
+    with h5py.File(tmp_path / "nx" / "spectra.nxs") as file:
+        (entry,) = file.values()
+        found = bool(entry["is_experimental"][()]) if "is_experimental" in entry else None
+        assert found is expected

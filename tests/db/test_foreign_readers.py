@@ -1,6 +1,6 @@
-"""Exports read by programs that are not ours: Larch for XDI, emmet-core and pynxtools.
+"""Exports read by programs that are not ours: Larch, emmet-core, pynxtools and roc-validator.
 
-Both bring gigabytes of their own, so each is asked in the interpreter of its own environment.
+They bring packages of their own, so each is asked in the interpreter of its own environment.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 
 from xashpc.exporting import export
 from xashpc.exporting.xdi import read_xdi
+from xashpc.storage.records import now
 
 pytestmark = pytest.mark.database
 
@@ -37,6 +38,17 @@ for document in json.load(open(sys.argv[1])):
     print(json.dumps({"key": document["spectrum_id"], "element": str(found.absorbing_element),
         "edge": found.edge.value, "formula": xas.structure.composition.reduced_formula,
         "site": xas.absorbing_index, "x": list(xas.x), "y": list(xas.y)}))
+"""
+
+
+# The validator fetches the context from the network; rocrate, which it brings, has it as a file.
+_CONTEXT = """
+import importlib.resources, json, sys
+text = importlib.resources.files("rocrate").joinpath("data/ro-crate.jsonld").read_text()
+path = sys.argv[1]
+found = json.load(open(path))
+found["@context"] = json.loads(text)["@context"]
+json.dump(found, open(path, "w"))
 """
 
 
@@ -113,3 +125,29 @@ def test_an_edge_outside_of_xdi_s_dictionary_comes_back(two_edges, tmp_path):
     found = [read_xdi(path) for path in tmp_path.glob("out/*.xdi")]
     assert sorted(file.edge for file in found) == ["K", "K", "L2,3"]
     assert sorted(file.fields["element.edge"] for file in found) == ["K", "K", "L"]
+
+
+@pytest.mark.parametrize("licences", [("CC BY 4.0",), ("CC BY 4.0", "GPL-3.0", None)])
+def test_the_validator_of_ro_crates_passes_ours(store, result, tmp_path, licences):
+    python = _interpreter("XASHPC_CRATE_PYTHON", "roc-validator rocrate")
+    for number, licence in enumerate(licences):
+        provenance = {"licence": licence, "citation": licence and f"Somebody ({number})"}
+        store.put_result(result(number, provenance=provenance), "c")
+    store.put_result(result(7, "quarantined"), "c")
+    store.put_campaign(
+        {"_id": "c", "name": "c", "config": {}, "stage": "done", "created_at": now()}
+    )  # fmt: skip
+    export(store, "ro-crate", tmp_path / "crate", campaign="c")
+    _asked(python, "-c", _CONTEXT, str(tmp_path / "crate" / "ro-crate-metadata.json"))
+    validator, found = Path(python).parent / "rocrate-validator", tmp_path / "found.json"
+    said = _asked(
+        python, str(validator), "validate", "--no-paging", "--offline", "-p", "ro-crate-1.1",
+        "-l", "RECOMMENDED", "-f", "json", "-o", str(found), str(tmp_path / "crate"),
+    )  # fmt: skip
+    assert found.is_file(), said
+    issues = json.loads(found.read_text())["issues"]
+    assert [issue["message"] for issue in issues if issue["severity"] == "REQUIRED"] == []
+    # Who publishes a crate is not for us to say.
+    named = {str(issue["violatingProperty"]).rpartition("/")[2] for issue in issues}
+    assert named <= ({"author", "publisher"} if len(licences) == 1 else
+                     {"author", "publisher", "license", "citation"})  # fmt: skip

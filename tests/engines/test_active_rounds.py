@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from xashpc.errors import ConfigError, DatasetError, StoreError
+from xashpc.features.scaling import box_normalised
 from xashpc.flows.active_kinds import active_config
 from xashpc.flows.active_ledge_config import ActiveLedgeConfig
 from xashpc.flows.kinds import config_of_task, read_campaign, workflow_of
 from xashpc.storage import Store, server
-from xashpc.training.ledge_data import box_normalised
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 _NEEDED = ("numba", "h5py", "crispy", "secantus", "tensorflow")

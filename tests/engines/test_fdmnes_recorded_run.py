@@ -6,16 +6,13 @@ status (or signal) of runs that a real FDMNES made.
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from xashpc.engines.fdmnes import FdmnesEngine
 from xashpc.engines.fdmnes_output import convolved_file, read_columns
 from xashpc.recovery.run import run_calculation
+from xashpc.testing.processes import left_in
 from xashpc.testing.recorded import calculation_of, plays, restore, write_player
 
 
@@ -44,17 +41,6 @@ def played(recorded_fdmnes, tmp_path):
         return result, plays(player)
 
     return run
-
-
-def processes_in(directory: Path) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and os.readlink(entry / "cwd") == str(directory):
-                found.append(int(entry.name))
-        except OSError:  # ended meanwhile, or not ours
-            continue
-    return found
 
 
 @pytest.mark.parametrize(
@@ -121,11 +107,7 @@ def test_a_run_that_takes_too_long_is_ended_and_quarantined(played, tmp_path):
     result, count = played("err_term", timeout_s=3)
     assert (result.outcome.status, result.outcome.reason) == ("quarantined", "timeout")
     assert count == 1 and "raise timeout_s" in result.outcome.message
-    # killed, not yet reaped
-    end = time.monotonic() + 5
-    while processes_in(tmp_path / "run") and time.monotonic() < end:
-        time.sleep(0.05)
-    assert processes_in(tmp_path / "run") == []
+    assert not left_in(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["err_missing", "err_nofdmfile", "err_nodir"])

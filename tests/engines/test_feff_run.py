@@ -18,6 +18,7 @@ from xashpc.engines.feff import FeffEngine
 from xashpc.engines.feff_output import read_run, read_xmu
 from xashpc.errors import EngineNotFoundError
 from xashpc.recovery.run import run_calculation
+from xashpc.testing.processes import left_in, processes_in
 
 pytestmark = pytest.mark.engine
 
@@ -37,18 +38,6 @@ try:
 except Terminated:
     sys.exit(3)
 """
-
-
-def processes_in(directory: Path) -> list[int]:
-    """Processes whose working directory is ``directory``."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and os.readlink(entry / "cwd") == str(directory):
-                found.append(int(entry.name))
-        except OSError:  # ended meanwhile, or not ours
-            continue
-    return found
 
 
 def wait_until(condition, what: str, deadline_s: float = 60.0) -> None:
@@ -140,7 +129,7 @@ def test_a_run_that_takes_too_long_is_ended_and_quarantined(tmp_path, titanate):
     result = run_calculation(FeffEngine(), titanate(), tmp_path, timeout_s=0.5, max_attempts=3)
     assert (result.outcome.status, result.outcome.reason) == ("quarantined", "timeout")
     assert "raise timeout_s" in result.outcome.message
-    wait_until(lambda: not processes_in(tmp_path), "the engine's end", 5)
+    assert not left_in(tmp_path)
 
 
 def test_a_killed_stage_is_run_once_more(tmp_path, titanate):
@@ -179,14 +168,14 @@ def test_terminating_the_worker_leaves_no_engine_behind(worker):
     process, directory = worker
     process.terminate()
     assert process.wait(20) == 3
-    wait_until(lambda: not processes_in(directory), "the engine's end", 5)
+    assert not left_in(directory)
 
 
 def test_killing_the_worker_outright_leaves_no_engine_behind(worker):
     process, directory = worker
     process.kill()
     process.wait()
-    wait_until(lambda: not processes_in(directory), "the engine's end", 5)
+    assert not left_in(directory)
 
 
 def test_the_users_own_executable_is_run_and_named_by_its_digest(tmp_path, titanate):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from xashpc.calculation import Calculation, Result
 from xashpc.engines.ocean import OceanEngine
 from xashpc.engines.ocean_output import read_absspct
 from xashpc.recovery.run import run_calculation
+from xashpc.testing.processes import left_in
 from xashpc.testing.recorded_ocean import write_player
 
 
@@ -127,19 +127,7 @@ def test_a_run_that_hangs_is_ended_with_all_it_started(play, tmp_path):
     result = play("hang", timeout_s=2, attempts=1)
     assert time.monotonic() - begun < 30
     assert result.outcome.reason == "timeout" and "timeout_s" in result.outcome.message
-    left = [
-        entry.name
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and _works_in(entry, tmp_path / "run-hang")
-    ]
-    assert left == []
-
-
-def _works_in(process: Path, directory: Path) -> bool:
-    try:
-        return os.readlink(process / "cwd") == str(directory)
-    except OSError:  # ended meanwhile, or not ours
-        return False
+    assert not left_in(tmp_path / "run-hang")
 
 
 def test_a_pseudopotential_that_is_gone_is_refused_without_a_run(play, tmp_path):

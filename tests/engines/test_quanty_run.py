@@ -20,6 +20,7 @@ from xashpc.engines.quanty import EDGE, EXECUTABLE_VARIABLE, QuantyEngine
 from xashpc.errors import EngineNotFoundError, InputError, MissingExtraError, OutputError
 from xashpc.recovery.quanty_rows import run_rows
 from xashpc.recovery.run import run_calculation
+from xashpc.testing.processes import left_in, processes_in
 
 pytestmark = pytest.mark.engine
 
@@ -60,15 +61,11 @@ def wrapper(folder: Path, body: str) -> str:
 
 def children_of_quanty(folder: Path) -> list[int]:
     """Real Quanty processes that work below ``folder``."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and str(folder) in os.readlink(entry / "cwd"):
-                if Path(os.readlink(entry / "exe")).name == "Quanty":
-                    found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+    return [
+        pid
+        for pid, command in processes_in(folder, below=True).items()
+        if Path(command.split(" ")[0]).name == "Quanty"
+    ]
 
 
 def signal_when_running(folder: Path, number: int, times: int) -> threading.Thread:
@@ -111,7 +108,7 @@ def test_a_quanty_that_is_killed_again_is_quarantined_and_leaves_nothing_behind(
     )
     thread.join()
     assert (result.outcome.status, result.outcome.reason) == ("quarantined", "killed")
-    assert len(result.outcome.repairs) == 1 and not children_of_quanty(tmp_path)
+    assert len(result.outcome.repairs) == 1 and not left_in(tmp_path, below=True)
 
 
 def test_a_quanty_that_hangs_is_ended_by_the_clock_and_run_again(tmp_path):
@@ -124,7 +121,7 @@ def test_a_quanty_that_hangs_is_ended_by_the_clock_and_run_again(tmp_path):
     thread.join()
     assert result.outcome.status == "repaired", result.outcome
     assert [repair.problem for repair in result.outcome.repairs] == ["timeout"]
-    assert not children_of_quanty(tmp_path)
+    assert not left_in(tmp_path, below=True)
 
 
 GARBAGE = {

@@ -165,7 +165,7 @@ def test_an_elastic_job_loses_a_rank_and_finishes(horovod, peak_table, tmp_path)
 
 
 def test_nothing_is_left_running(mpi, gloo):
-    assert not _ranks_of(mpi["folder"]) and not _ranks_of(gloo[0])
+    _wait(lambda: not _ranks_of(mpi["folder"]) and not _ranks_of(gloo[0]), limit_s=5.0)
 
 
 @pytest.mark.parametrize("launcher", ["gloo", "mpi"])

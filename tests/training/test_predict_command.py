@@ -51,9 +51,10 @@ def ledge_model(tmp_path_factory):
     pytest.importorskip("crispy", reason="enable with: pip install --no-deps crispy")
     from xashpc.engines.multiplet import NAMES, PAPER_RANGES, MultipletIon
     from xashpc.engines.multiplet.sampling import sample_parameters
+    from xashpc.features.scaling import box_normalised
     from xashpc.training.card_facts import versions_of
     from xashpc.training.ledge import train_ledge
-    from xashpc.training.ledge_data import LedgeData, ParameterBox, box_normalised
+    from xashpc.training.ledge_data import LedgeData, ParameterBox
     from xashpc.training.ledge_options import LedgeOptions
     from xashpc.training.ledge_saved import predictor_of
 

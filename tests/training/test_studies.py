@@ -16,6 +16,7 @@ from fireworks import FWorker, LaunchPad
 from fireworks.core.rocket_launcher import rapidfire
 
 from xashpc.cli.main import cli
+from xashpc.cli.study import MemberProgress
 from xashpc.errors import ModelError, NotFoundError, PredictionError
 from xashpc.flows import local
 from xashpc.flows.study import FIGURE, SUMMARY, TABLE
@@ -180,6 +181,18 @@ def test_a_damaged_ensemble_is_named(folder, ensemble, tmp_path, change, words):
     (tmp_path / "ensemble.json").write_text(json.dumps({**card, "members": members, **change}))
     with pytest.raises(PredictionError, match=words):
         open_model(tmp_path)
+
+
+def test_each_member_that_ends_is_told_of_once(folder, ensemble, capsys):
+    with folder.store() as store:
+        progress = MemberProgress(store, ensemble[0])
+        assert "3 of 3 members have ended before" in capsys.readouterr().err
+        del progress.seen[1]  # as if it had ended since
+        progress()
+        lines = capsys.readouterr().err.splitlines()
+        progress()
+    assert len(lines) == 1 and lines[0].startswith("member 2 of 3 (") and "mse" in lines[0]
+    assert not capsys.readouterr().err
 
 
 def test_a_member_that_diverges_is_reported_and_the_others_are_compared(folder, peak_table):

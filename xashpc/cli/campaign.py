@@ -21,6 +21,7 @@ from xashpc.cli.study import StudyRun
 from xashpc.errors import ConfigError, NotFoundError
 from xashpc.flows import local
 from xashpc.flows.active_config import ActiveConfig
+from xashpc.flows.campaign_check import check_campaign
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.kinds import Config, read_campaign
 from xashpc.flows.ledge_config import LedgeConfig
@@ -105,6 +106,8 @@ class SiteRun(CampaignRun):
                 "--from/--retry-quarantined"
             )
         if not again:
+            if not local.is_added(launchpad, self.config):
+                check_campaign(self.config)
             self.add_or_resume(launchpad)
             return
         reclaimed = local.reclaim(launchpad, self.campaign, fizzled=True)

@@ -12,6 +12,7 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from xashpc.cli.figures import FigurePath
 from xashpc.disk import write_json
 from xashpc.errors import ConfigError, EngineError
 from xashpc.flows.comparison import (
@@ -26,6 +27,7 @@ from xashpc.flows.comparison import (
 )
 from xashpc.processing.comparison import SCALES, Comparison, ComparisonOptions, compare
 from xashpc.reports.comparison_plot import comparison_figure
+from xashpc.reports.pictures import write_figure
 from xashpc.spectrum import Spectrum
 
 
@@ -70,7 +72,7 @@ stands in for it. Exit status 1 when an engine's run failed, also if others were
 @click.option("--scale", type=click.Choice(SCALES), default="area", show_default=True)
 @click.option("--timeout", "timeout_s", default=TIMEOUT_S, show_default=True,
               help="Seconds of one attempt.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a PNG.")
+@click.option("--plot", type=FigurePath(), help="Write a figure (.png, .pdf, .svg).")
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path),
               help="Keep the runs here. [default: a temporary folder]")
@@ -105,7 +107,7 @@ def compare_(
     _show(asked, gathered, comparison)
     if plot is not None:
         figure = comparison_figure(comparison, heading=asked.name, notes=gathered.origin)
-        figure.savefig(plot, dpi=150, format="png")
+        write_figure(figure, plot)
         click.echo(f"plot: {plot}")
     if json_path is not None:
         _write_json(json_path, asked, gathered, comparison)

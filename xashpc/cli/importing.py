@@ -42,6 +42,7 @@ Examples:
   xashpc import --kind reference
   xashpc import --kind omnixas --option path=data/omnixas_cu
   xashpc import --kind bundle --option path=exported
+  xashpc import --kind export --option path=tetrahedral
   xashpc import my_table.yaml""",
 )
 @click.argument("spec_file", required=False, type=click.Path(dir_okay=False, path_type=Path))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
+from xashpc.disk import write_whole
 from xashpc.errors import InputError
 from xashpc.training.ledge_options import OPTIMISERS, SCHEDULES, LedgeOptions
 
@@ -130,15 +131,17 @@ def evaluate(
 @click.argument("output", type=click.Path(path_type=Path))
 def predict(network: Path, parameters: Path, output: Path) -> None:
     """Spectra of the rows of PARAMETERS (.csv with a header, or .npy) to OUTPUT (.npz)."""
+    from xashpc.cli.predict_inputs import read_parameters
     from xashpc.training.ledge_saved import LedgePredictor
 
     predictor = LedgePredictor.load(network)
-    rows = _read_parameters(parameters, predictor.box.names)
+    rows = read_parameters((), parameters, predictor.box.names).values
     spectra, outside = predictor.spectra(rows)
-    with output.open("wb") as file:
-        np.savez_compressed(
-            file, spectra=spectra, energy=predictor.energy, parameters=rows, outside=outside
-        )
+    buffer = BytesIO()
+    np.savez_compressed(
+        buffer, spectra=spectra, energy=predictor.energy, parameters=rows, outside=outside
+    )
+    write_whole(output, buffer.getvalue())
     click.echo(f"{len(spectra)} spectra, {int(outside.sum())} outside the training range: {output}")
 
 
@@ -219,17 +222,3 @@ def _number(text: str) -> object:
         except ValueError:
             continue
     return text
-
-
-def _read_parameters(path: Path, names: tuple[str, ...]) -> np.ndarray:
-    if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    try:
-        return np.array([[float(row[name]) for name in names] for row in rows])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            "bad-parameter",
-            f"{path} must have a header with {', '.join(names)} and a number in each; {error!r}",
-        ) from error

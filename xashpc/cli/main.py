@@ -117,6 +117,26 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output left, e.g. head
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        told = _told(error)
+        if told is None or "--debug" in sys.argv:
+            raise
+        click.secho("Error: ", fg="red", nl=False, err=True)
+        click.echo(told, err=True)
+        sys.exit(1)
+
+
+def _told(error: Exception) -> str | None:
+    """What to say of a full disk, a forbidden folder or a lost database; None for our mistakes."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if type(error).__module__.partition(".")[0] == "pymongo":  # FireWorks has its own connection
+        reason = str(error).partition(" (configured")[0]
+        return (
+            f"the database of FireWorks does not answer or refuses: {reason}. 'xashpc db status' "
+            "says whether the embedded one runs; else check my_launchpad.yaml"
+        )
+    return None
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError, SpectrumError
 from xashpc.exporting.xdi import read_xdi
 from xashpc.processing.nearest import METRICS, PROJECTION, SpectraIndex
-from xashpc.processing.nearest_index import index_of
+from xashpc.processing.nearest_index import indexes_for, nearest_of
 from xashpc.spectrum import Spectrum
 from xashpc.storage import Store
 
@@ -36,7 +36,7 @@ Examples:
 @click.option("-n", "number", type=click.IntRange(1), default=10, show_default=True)
 @click.option(
     "--index", "folder", type=click.Path(file_okay=False, path_type=Path),
-    help="Keep an index of principal components here, and ask it instead of every spectrum.",
+    help="Keep an index of each element and edge here, and ask these, not every spectrum.",
 )
 @click.option("--shift", default=0.0, help="eV added to the energies of FILE first.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
@@ -81,26 +81,21 @@ def _indexed(
     store: Store, folder: Path, asked: Mapping[str, Any], spectrum: Spectrum, own: str | None,
     metric: str, number: int,
 ) -> pd.DataFrame:  # fmt: skip
-    """By the index of one element and edge."""
-    names = {name: value if isinstance(value, str) else value[0] for name, value in asked.items()}
-    if set(asked) != {"element", "edge"} or any(
-        not isinstance(value, str) and len(value) != 1 for value in asked.values()
-    ):
-        raise ConfigError(
-            "--index is of one element and one edge: take other filters away, or --index"
-        )
+    """By the indexes of the elements and edges that are asked for."""
 
     def read(keys: Sequence[str]) -> list[dict]:
         return store.documents_of([key for key in keys if key != own], PROJECTION)
 
-    index = index_of(store, folder, names["element"], names["edge"])
-    return index.nearest(read, spectrum, metric=metric, n=number)
+    indexes = indexes_for(store, folder, asked)
+    return nearest_of(indexes, read, spectrum, metric=metric, n=number)
 
 
 def _given(store: Store, what: str) -> tuple[Spectrum, str | None, dict[str, str]]:
     """The spectrum to compare with, its key, and what it is of."""
     path = Path(what)
     if not path.is_file():
+        if set(what) - set("0123456789abcdefABCDEF"):
+            raise ConfigError(f"there is no file {what}, and it is no content key")
         document = store.get(what)
         spectrum = store.spectrum(document["_id"])
         about = {"element": document["absorbing_element"], "edge": document["edge"]}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xashpc.cli.figures import FigurePath
 from xashpc.cli.settings import Settings
 from xashpc.errors import ConfigError, PredictionError
 
@@ -53,7 +54,7 @@ OUTPUTS = (".csv", ".npz", ".json")
 @click.option("--params", multiple=True, metavar="'NAME=VALUE ...'", help="One set; may be "
               "repeated.")  # fmt: skip
 @click.option("--table", type=click.Path(path_type=Path), help="Sets: .csv with a header, or .npy.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Figure (.png, ...).")
+@click.option("--plot", type=FigurePath(), help="Figure (.png, .pdf, .svg).")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
               help="All values: .csv, .npz or .json.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table",
@@ -131,15 +132,13 @@ def _read(
 
 
 def _write(model: SavedModel, found: Prediction, plot: Path | None, output: Path | None) -> None:
+    from xashpc.reports.pictures import write_figure
     from xashpc.reports.predictions import prediction_figure, write_prediction
 
     if output is not None:
         write_prediction(found, model.gives, output)
     if plot is not None:
-        try:
-            prediction_figure(found, model.gives).savefig(plot, dpi=150)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot write the figure {plot}: {error}") from error
+        write_figure(prediction_figure(found, model.gives), plot)
 
 
 def _show(model: SavedModel, found: Prediction, form: str) -> None:

@@ -194,7 +194,10 @@ def _from_table(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
 
     columns = read_columns(path)
     _all_there(list(columns.names), names, path.name)
-    return np.column_stack([columns.numbers(name) for name in names])
+    rows = np.column_stack([columns.numbers(name) for name in names])
+    if not len(rows):
+        raise PredictionError("wrong-input", f"{path} has a header and no row")
+    return rows
 
 
 def _all_there(found: Sequence[str], names: Sequence[str], where: str) -> None:

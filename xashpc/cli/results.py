@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from xashpc.cli.database import open_store
+from xashpc.cli.figures import FigurePath
 from xashpc.cli.settings import Settings
+from xashpc.disk import write_whole
 from xashpc.errors import ConfigError
 from xashpc.storage.filter_table import FILTERS
 from xashpc.storage.filters import parse_filter
@@ -62,7 +64,7 @@ Examples:
   xashpc find --element Cu --edge K --label T4
   xashpc find --outcome quarantined --format csv > failures.csv
   xashpc find --element Fe --element Co --limit 10
-  xashpc find --element Fe --repaired-by mixing --fields formula,runtime_s
+  xashpc find --element Fe --repaired-by FeffMixingHandler --fields formula,runtime_s
   xashpc find --filter '{"runtime_s": {"$gt": 600}}' --format json"""
 )
 @filter_options
@@ -95,13 +97,23 @@ def find(
     elif form == "json":
         click.echo(frame.to_json(orient="records", indent=1))
     elif frame.empty:
+        _check_elements(options["element"])
         click.echo("nothing matches")
     else:
         frame["key"] = frame["key"].str[:SHORT_KEY]
         shown = frame.dropna(axis="columns", how="all")
         text = shown.to_string(index=False, na_rep="-", float_format="{:.1f}".format)
         click.echo(printable(text))
-        click.echo(f"{len(frame)} spectra")
+        click.echo("1 spectrum" if len(frame) == 1 else f"{len(frame)} spectra")
+
+
+def _check_elements(symbols: Iterable[str]) -> None:
+    """Tell a misspelt element from one of which there is nothing."""
+    from pymatgen.core import Element  # slow to import, and seldom needed
+
+    for symbol in symbols:
+        if not Element.is_valid_symbol(symbol):
+            raise ConfigError(f"nothing matches, and {symbol!r} is no element symbol")
 
 
 @click.command(
@@ -112,7 +124,7 @@ Examples:
   xashpc show 3fa9c1 --plot spectrum.png"""
 )
 @click.argument("key")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a PNG.")
+@click.option("--plot", type=FigurePath(), help="Write a figure (.png, .pdf, .svg).")
 @click.option("--data", is_flag=True, help="Print the spectrum as two columns and nothing else.")
 @click.pass_obj
 def show(settings: Settings, key: str, plot: Path | None, data: bool) -> None:
@@ -127,9 +139,10 @@ def show(settings: Settings, key: str, plot: Path | None, data: bool) -> None:
     if plot is not None:
         if document["spectrum"] is None:
             raise ConfigError(f"{document['_id'][:SHORT_KEY]} is quarantined: nothing to plot")
-        from xashpc.reports.plots import single_spectrum  # matplotlib, for those who draw
+        from xashpc.reports.pictures import write_figure  # matplotlib, for those who draw
+        from xashpc.reports.plots import single_spectrum
 
-        single_spectrum(document).savefig(plot, dpi=150, format="png")
+        write_figure(single_spectrum(document), plot)
         click.echo(f"plot: {plot}")
 
 
@@ -196,13 +209,12 @@ def files(settings: Settings, key: str, folder: Path | None) -> None:
     with open_store(settings) as store:
         found = store.files(store.get(key)["_id"])
     if not found:
-        click.echo("no files are kept for this spectrum")
+        click.echo("no files are kept for this spectrum", err=True)
     for name, content in found.items():
         if folder is not None:
             # The name was made by an engine or an importer; never let it lead out of the folder.
             path = folder / Path(name).name
-            folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            write_whole(path, content)
             click.echo(path)
         else:
             click.echo(f"{len(content):10d}  {name}")

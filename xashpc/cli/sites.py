@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from xashpc.cli.database import open_store
+from xashpc.cli.figures import FigurePath
 from xashpc.cli.results import SHORT_KEY, printable
 from xashpc.cli.settings import Settings
 from xashpc.processing.site_average import SiteComparison, compare_sites
@@ -23,7 +24,7 @@ Examples:
   xashpc sites 3fa9c1 --data > average.dat"""
 )
 @click.argument("key")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write a PNG.")
+@click.option("--plot", type=FigurePath(), help="Write a figure (.png, .pdf, .svg).")
 @click.option("--data", is_flag=True, help="Print energy, average and every site as columns.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table")
 @click.pass_obj
@@ -44,9 +45,10 @@ def sites(settings: Settings, key: str, plot: Path | None, data: bool, form: str
     else:
         _print_table(found)
     if plot is not None:
-        from xashpc.reports.site_plot import site_average  # matplotlib, for those who draw
+        from xashpc.reports.pictures import write_figure  # matplotlib, for those who draw
+        from xashpc.reports.site_plot import site_average
 
-        site_average(found).savefig(plot, dpi=150, format="png")
+        write_figure(site_average(found), plot)
         click.echo(f"plot: {plot}", err=data or form != "table")
 
 

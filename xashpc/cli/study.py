@@ -22,24 +22,21 @@ class MemberProgress:
     """A line for each member that has ended."""
 
     def __init__(self, store: Store, config: StudyConfig) -> None:
-        self.store, self.config = store, config
+        self.studies, self.study = store.studies, config.campaign_id
         self.count = len(config.members())
-        self.seen = self._ended()
+        self.seen = self.studies.statuses(self.study)
         if self.seen:
             click.echo(f"{len(self.seen)} of {self.count} members have ended before", err=True)
 
     def __call__(self) -> None:
-        for number, record in self._ended().items():
-            if number not in self.seen or record["status"] != self.seen[number]["status"]:
-                self.seen[number] = record
+        for number, status in sorted(self.studies.statuses(self.study).items()):
+            if self.seen.get(number) != status:
+                self.seen[number] = status
+                record = self.studies.training(self.study, number)
                 click.echo(_line(record, self.count), err=True)
 
     def close(self) -> None:
         """Nothing is open."""
-
-    def _ended(self) -> dict[int, dict]:
-        found = self.store.studies.trainings(self.config.campaign_id)
-        return {record["number"]: record for record in found}
 
 
 class StudyRun(CampaignRun):

@@ -6,10 +6,13 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xashpc.cluster.dask_jobs import kept_jobs
 from xashpc.cluster.formats import memory_megabytes, walltime_seconds
+from xashpc.cluster.schedulers import Scheduler
 from xashpc.cluster.site import QADAPTER, read_mapping
 from xashpc.cluster.walltime import DEFAULT_MARGIN_S
 from xashpc.errors import ConfigError
@@ -20,8 +23,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Workers must not all retire in the same second; half the margin is left for the last one.
-MAX_STAGGER_S = 120
+# Workers must not all retire in the same second. The last one does when the margin begins, which
+# is left for what moves its results and for the start of Python, after which Dask counts.
+MAX_STAGGER_S = 120.0
+STAGGER_SHARE = 0.1  # of a worker's life
+# So long before its first worker retires a job gets a successor, which takes over its results.
+MAX_OVERLAP_S = 900.0
+OVERLAP_SHARE = 1 / 3
 DEFAULT_MEMORY_MB = 2048.0
 
 
@@ -53,6 +61,32 @@ def _memory_mb(data: Mapping[str, Any], cores: int) -> float:
     return memory_megabytes(str(text), "pbspro") if text else DEFAULT_MEMORY_MB * cores
 
 
+@dataclass(frozen=True)
+class _Life:
+    """How long a worker lives: Dask draws it from ``mean_s`` -+ ``stagger_s``."""
+
+    mean_s: float
+    stagger_s: float
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], kind: str) -> _Life:
+        """For a site's job. Raises ConfigError where the margin is the whole of it."""
+        margin_s = float(data.get("margin_s") or DEFAULT_MARGIN_S)
+        longest_s = walltime_seconds(str(data["walltime"]), kind) - margin_s
+        if longest_s <= 0:
+            raise ConfigError(
+                f"walltime {data['walltime']} is shorter than the margin {margin_s:.0f} s"
+            )
+        stagger_s = min(MAX_STAGGER_S, STAGGER_SHARE * longest_s)
+        return cls(longest_s - stagger_s, stagger_s)
+
+    @property
+    def successor_s(self) -> float:
+        """When to look for a successor."""
+        first_s = self.mean_s - self.stagger_s
+        return first_s - min(MAX_OVERLAP_S, OVERLAP_SHARE * first_s)
+
+
 def job_options(folder: Path) -> dict[str, Any]:
     """Arguments of dask_jobqueue's ``SLURMCluster`` or ``PBSCluster`` for a site folder.
 
@@ -70,12 +104,7 @@ def job_options(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{folder / QADAPTER} needs _fw_q_type (SLURM or PBS) and walltime")
     kind = kinds[data["_fw_q_type"]]
     cores = _cores(data)
-    margin_s = float(data.get("margin_s") or DEFAULT_MARGIN_S)
-    lifetime_s = int(walltime_seconds(str(data["walltime"]), kind) - margin_s)
-    if lifetime_s <= 0:
-        raise ConfigError(
-            f"walltime {data['walltime']} is shorter than the margin {margin_s:.0f} s"
-        )
+    life = _Life.of(data, kind)
     options = {
         "cores": cores,
         "processes": cores,
@@ -87,8 +116,8 @@ def job_options(folder: Path) -> dict[str, Any]:
         "job_script_prologue": str(data.get("pre_rocket") or "").splitlines(),
         "job_extra_directives": _directives(data, kind),
         "worker_extra_args": [
-            *("--lifetime", f"{lifetime_s}s"),
-            *("--lifetime-stagger", f"{min(MAX_STAGGER_S, margin_s / 2):.0f}s"),
+            *("--lifetime", f"{life.mean_s:.1f}s"),
+            *("--lifetime-stagger", f"{life.stagger_s:.1f}s"),
         ],
     }
     return {name: value for name, value in options.items() if value is not None}
@@ -110,6 +139,10 @@ def dask_client(
     folder: Path | None, *, minimum: int = 0, maximum: int = 10, interface: str | None = None
 ) -> Iterator[Client]:
     """A Dask client whose workers come and go with the work.
+
+    Workers retire before the walltime. While there is work their job gets a successor some time
+    before, beside ``maximum``, which takes over their results; what they had not finished, and
+    results without a taker, are computed again. A task must be shorter than the life of a worker.
 
     Parameters
     ----------
@@ -141,7 +174,8 @@ def dask_client(
         "dask_jobqueue", extra="cluster", purpose="Dask on a queue", package="dask-jobqueue"
     )
     make = jobqueue.SLURMCluster if slurm else jobqueue.PBSCluster
+    life = _Life.of(read_mapping(folder / QADAPTER), "slurm" if slurm else "pbspro")
     with make(**options, interface=interface) as cluster:
         cluster.adapt(minimum_jobs=minimum, maximum_jobs=maximum)
-        with Client(cluster) as client:
+        with kept_jobs(cluster, Scheduler.of(folder), life.successor_s), Client(cluster) as client:
             yield client

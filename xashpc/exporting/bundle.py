@@ -136,8 +136,8 @@ def _graph(
         "with requests, outcomes, repairs, raw files and spectra",
         "identifier": campaign["_id"],
         "datePublished": datetime.now(UTC).date().isoformat(),
-        "license": _references(licences),
-        "citation": _references(articles),
+        "license": _reference(licences),
+        "citation": _reference(articles),
         "hasPart": _references(files),
         "mentions": _references(tools),
     }
@@ -151,6 +151,12 @@ def _graph(
         "@context": "https://w3id.org/ro/crate/1.1/context",
         "@graph": [descriptor, root, *files, *sources.values(), *tools],
     }
+
+
+def _reference(entities: list[dict]) -> dict | list[dict]:
+    """One as itself, as RO-Crate 1.1 recommends for JSON-LD, several as a list."""
+    found = _references(entities)
+    return found[0] if len(found) == 1 else found
 
 
 def _references(entities: Iterable[Mapping[str, Any]]) -> list[dict]:

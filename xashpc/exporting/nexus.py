@@ -19,6 +19,12 @@ from xashpc import __version__
 from xashpc.exporting.naming import is_copyleft, one_line
 from xashpc.extras import require
 
+# What imported spectra say they come from: "experiment" is what docs/importing.md tells people to
+# write, the others mean the same; and the codes that are known by name.
+_MEASURED = ("experiment", "experimental", "measured", "measurement")
+_CODES = (
+    "feff", "fdmnes", "ocean", "quanty", "multiplet", "vasp", "xspectra", "exciting", "orca",
+)  # fmt: skip
 DEFINITION, VERSION = "NXxas", "v2024.02"
 
 
@@ -55,8 +61,9 @@ def _write_entry(entry: Any, document: Mapping[str, Any]) -> None:
     entry["definition"].attrs["version"] = VERSION
     instrument = _group(entry, "instrument", "NXinstrument")
     source = _group(instrument, "source", "NXsource")
-    computed = document["kind"] == "computed"
-    source["type"] = "Computed" if computed else "Unknown"
+    source["type"] = {False: "Computed", None: "Unknown", True: "Measured"}[
+        is_experimental(document)
+    ]
     source["type"].attrs["custom"] = True  # it is not in the definition's list
     source["name"] = one_line(f"{document['engine']} {document['engine_version']}")
     source["probe"] = "x-ray"
@@ -91,12 +98,23 @@ def _write_entry(entry: Any, document: Mapping[str, Any]) -> None:
     notes["copyleft"] = is_copyleft(document.get("licence"))
 
 
+def is_experimental(document: Mapping[str, Any]) -> bool | None:
+    """Whether a spectrum was measured; None where an imported one does not say."""
+    if document["kind"] == "computed":
+        return False
+    engine = document["engine"].lower()
+    if engine in _MEASURED:
+        return True
+    return False if engine in _CODES else None
+
+
 def _write_later(entry: Any, document: Mapping[str, Any], energy: Any, intensity: Any) -> None:
     """What the later definition asks for beside the earlier one."""
     element = _group(entry, "element", "NXelement")
     element["name"] = element["symbol"] = document["absorbing_element"]
     edge = _group(entry, "edge", "NXabsorption_edge")
     edge["name"] = document["edge"]
-    if document["kind"] == "computed":  # what was imported may be either, and does not say
-        entry["is_experimental"] = False
+    experimental = is_experimental(document)
+    if experimental is not None:
+        entry["is_experimental"] = experimental
     entry["energy"], entry["intensity"] = energy, intensity

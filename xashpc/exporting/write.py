@@ -13,6 +13,7 @@ from xashpc.errors import ConfigError
 from xashpc.exporting.bundle import write_bundle
 from xashpc.exporting.naming import file_name, is_copyleft
 from xashpc.exporting.nexus import write_nexus
+from xashpc.exporting.requests import noting_requests
 from xashpc.exporting.tables import write_csv, write_mp_json, write_parquet
 from xashpc.exporting.xdi import xdi_text
 from xashpc.storage import Store
@@ -106,7 +107,7 @@ def export(
     try:
         number = _write(store, form, documents, temporary, record)
         if not number:
-            raise ConfigError("nothing matches: there is no spectrum to export")
+            raise ConfigError(_nothing(store, record))
         _note_copyleft(temporary, counted.copyleft, form)
         temporary.rename(directory)
     finally:
@@ -115,11 +116,22 @@ def export(
     return Exported(directory, kept, counted.quarantined, tuple(counted.copyleft))
 
 
+def _nothing(store: Store, record: Mapping[str, Any] | None) -> str:
+    said = "nothing matches: there is no spectrum to export"
+    if record is not None and store.blocks.rows_done(record["_id"]):
+        said += (
+            ". The campaign is of sampled spectra, and these are zarr already: the datasets "
+            f"<ion>.zarr in {record.get('results') or 'its folder of results'}"
+        )
+    return said
+
+
 def _write(
-    store: Store, form: str, documents: Iterator[dict], folder: Path, record: dict | None
+    store: Store, form: str, documents: Iterator[Mapping], folder: Path, record: dict | None
 ) -> int:
     if form == "ro-crate":
         return write_bundle(store, documents, folder, record)
+    documents = noting_requests(documents, folder)
     if form != "xdi":
         name, write = _FILES[form]
         return write(documents, folder / name)

@@ -20,7 +20,6 @@ from xashpc.flows.active_case import Case, Known
 from xashpc.flows.active_config import ActiveConfig
 from xashpc.flows.active_files import (
     SUMMARY,
-    chosen_rows,
     read_scores,
     round_path,
     scores_path,
@@ -183,13 +182,3 @@ def _close(store: Store, config: ActiveConfig, directory: Path) -> None:
          "rounds": rounds},
     )  # fmt: skip
     store.update_campaign(config.campaign_id, stage="done", finished_at=datetime.now(UTC))
-
-
-__all__ = [
-    "case_of",
-    "chosen_rows",
-    "end_round",
-    "open_active",
-    "plan_active",
-    "run_active_chunk",
-]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from xashpc.calculation import canonical
 from xashpc.engines.multiplet.sampling import sample_parameters
 from xashpc.errors import StoreError
+from xashpc.features.scaling import box_normalised
 from xashpc.flows.active_case import Known, Planned
 from xashpc.flows.active_files import chosen_rows
 from xashpc.flows.active_ledge_config import ActiveLedgeConfig
@@ -25,7 +26,7 @@ from xashpc.storage.blocks import Block, checksum
 from xashpc.training.active import Learner, test_errors
 from xashpc.training.calibration import calibration, recalibration_factor
 from xashpc.training.ensemble import Ensemble
-from xashpc.training.ledge_data import ParameterBox, box_normalised
+from xashpc.training.ledge_data import ParameterBox
 
 # The test set's parameters stay apart from the pool's whatever the campaign's seed.
 TEST_SEED = 982_451_653

@@ -12,6 +12,7 @@ from xashpc import __version__
 from xashpc.calculation import Result
 from xashpc.disk import write_json
 from xashpc.errors import StoreError
+from xashpc.flows.campaign_check import check_campaign
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.planning import plan_campaign
 from xashpc.importing import import_spectra
@@ -28,6 +29,7 @@ def plan_stage(
     store: Store, config: CampaignConfig, directory: Path
 ) -> tuple[list[list[str]], dict]:
     """Store the campaign, its requests and its refusals; return the chunks and a summary."""
+    check_campaign(config)
     store.put_campaign(
         {
             "_id": config.campaign_id,

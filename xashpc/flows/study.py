@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import time
 from datetime import UTC, datetime
@@ -159,6 +160,6 @@ def _write(directory: Path, document: dict[str, Any]) -> None:
     write_json(directory / SUMMARY, document)
     write_whole(directory / TABLE, member_table(document["members"]).to_csv(index=False))
     figure = study_figure(document)
-    temporary = directory / f".{FIGURE}"
-    figure.savefig(temporary, format="png", dpi=150)
-    temporary.replace(directory / FIGURE)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    write_whole(directory / FIGURE, image.getvalue())

@@ -1,4 +1,7 @@
-"""Bundles that ``xashpc export --format ro-crate`` wrote: the same results under the same keys."""
+"""Bundles that ``xashpc export --format ro-crate`` wrote: the same results under the same keys.
+
+Documents of earlier versions are brought up to date on the way; those of later ones are refused.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import Any
 from xashpc.calculation import Result
 from xashpc.errors import ConfigError, DocumentError, SourceError
 from xashpc.storage.integrity import checksum
+from xashpc.storage.migrations import upgraded
 from xashpc.storage.records import result_of
+from xashpc.storage.versions import is_later
 from xashpc.structures import Refusal
 
 DOCUMENTS, METADATA = "documents.jsonl", "ro-crate-metadata.json"
@@ -52,7 +57,8 @@ def _read(folder: Path) -> Iterator[Result | Refusal]:
                 yield _result(folder, document)
             except DocumentError as error:
                 name = f"{DOCUMENTS}:{number}"
-                yield Refusal("bundle", folder.name, name, None, "altered", str(error))
+                code = "later-version" if is_later("spectrum", document) else "altered"
+                yield Refusal("bundle", folder.name, name, None, code, str(error))
 
 
 def _result(folder: Path, document: Any) -> Result:
@@ -64,6 +70,7 @@ def _result(folder: Path, document: Any) -> Result:
     """
     if not isinstance(document, Mapping) or not isinstance(document.get("files"), list):
         raise DocumentError("the line holds no spectrum document")
+    document = upgraded("spectrum", document)
     files = {}
     for entry in document["files"]:
         found = isinstance(entry, Mapping) and isinstance(entry.get("file_id"), str)

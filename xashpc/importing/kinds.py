@@ -14,13 +14,15 @@ from xashpc.structures import Refusal
 
 logger = logging.getLogger(__name__)
 
-# kind -> "module:function"; a module loads when its kind is asked for.
+# kind -> "module:function"; a module loads when its kind is asked for. What reads an export stands
+# beside what wrote it.
 _KINDS = {
     "table": "xashpc.importing.table:load_table",
     "feff_tree": "xashpc.importing.feff_tree:load_feff_tree",
     "omnixas": "xashpc.importing.omnixas:load_omnixas",
     "reference": "xashpc.importing.reference:load_reference",
     "bundle": "xashpc.importing.bundle:load_bundle",
+    "export": "xashpc.exporting.reading:load_exported",
 }
 
 #: What a reader of one kind yields.
@@ -43,8 +45,8 @@ def import_spectra(spec: Mapping[str, Any]) -> Iterator[Result | dict]:
     Yields
     ------
     Result
-        With ``kind="imported"`` (those of a bundle keep their own kind); every content key is
-        unique within the set.
+        With ``kind="imported"`` (those of a bundle or an export keep their own kind); every
+        content key is unique within the set.
     dict
         A refusal: ``source``, ``source_id``, ``name``, ``site``, ``code``, ``message``.
 

@@ -133,7 +133,12 @@ class Model(ABC):
             )
         keras = require("keras", extra="train", purpose=f"the model {self.name}")
         inputs = keras.Input(tuple(int(size) for size in input_shape))
-        graph = self.outputs(inputs, n_outputs, SeedSequence(seed))
+        try:
+            graph = self.outputs(inputs, n_outputs, SeedSequence(seed))
+        except (TypeError, ValueError) as error:
+            # Keras refuses a layer: a setting is of the wrong type or out of its range.
+            settings = ", ".join(f"{k}={v!r}" for k, v in asdict(self.hyper_parameters).items())
+            raise ModelError(f"{self.name} cannot be built with {settings}: {error}") from error
         return keras.Model(inputs, graph, name=self.name.replace("-", "_"))
 
     def describe(self) -> dict[str, Any]:

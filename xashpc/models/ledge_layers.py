@@ -12,7 +12,6 @@ from keras import ops
 from xashpc.errors import ModelError
 
 PACKAGE = "xashpc"
-PADDINGS = ("valid", "same")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

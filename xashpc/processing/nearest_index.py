@@ -4,15 +4,15 @@ All spectra of one element and edge are resampled, and kept as scores of their p
 components. A question reconstructs them on its own energies by one product of matrices, ranks
 them, and reads the exact spectra of the best candidates alone: their scores are those of
 :class:`.nearest.SpectraIndex`, to the last digit. Spectra stored later are projected on the same
-components; the index is built anew when these no longer hold them.
+components; the index is built anew when these no longer hold them, or when it is of another store.
 """
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from xashpc.disk import write_whole
 from xashpc.errors import ConfigError, DatasetError
 from xashpc.processing.nearest import METRICS, MIN_OVERLAP, PROJECTION, SpectraIndex
 from xashpc.spectrum import Spectrum
@@ -40,6 +41,11 @@ TOLERANCE = 0.01
 MAX_MISSED, MAX_ADDED = 0.05, 0.5
 # Candidates whose exact spectra are read: this many for each that is wanted, and some more.
 CANDIDATES, MORE_CANDIDATES = 5, 50
+# Keys of the store that are compared with those of the index, and the share of them that may be
+# gone (discarded since) before the index is taken for another store's.
+SAMPLED, MAX_GONE = 200, 0.05
+# Scores of one spectrum differ by rounding only, unless it was stored again.
+SAME = 1e-4
 # Clocks of workers differ, and a document is stored after it got its time.
 OVERLAP = timedelta(hours=1)
 _FIELDS = ("formula", "label", "name", "engine")
@@ -112,17 +118,25 @@ class StoredIndex:
         return index
 
     def add(self, documents: Iterable[Mapping[str, Any]]) -> int:
-        """Project documents that are not in it; how many these were."""
-        known = set(self.keys)
-        usable = [
-            _Usable.of(document)
-            for document in documents
-            if document.get("spectrum") and document["_id"] not in known
-        ]
+        """Project documents that are not in it, or that were stored again; how many these were."""
+        places = {key: place for place, key in enumerate(self.keys)}
+        usable = [_Usable.of(document) for document in documents if document.get("spectrum")]
+        fresh = [one for one in usable if one.key not in places]
+        again = [one for one in usable if one.key in places]
         if usable:
             self.newest = max(self.newest, *(one.stored for one in usable))
-            self._append(usable)
-        return len(usable)
+        self._append(fresh)
+        return len(fresh) + self._replace(again, [places[one.key] for one in again])
+
+    def _replace(self, usable: Sequence[_Usable], places: Sequence[int]) -> int:
+        """Put spectra in the places of those that they replace; how many are others."""
+        if not usable:
+            return 0
+        scores, missed, ends = self._projected(usable)
+        norm = np.maximum(np.linalg.norm(scores, axis=1), 1e-30)
+        moved = np.linalg.norm(scores - self.scores[places], axis=1) / norm > SAME
+        self.scores[places], self.missed[places], self.ranges[places] = scores, missed, ends
+        return int(moved.sum())
 
     @property
     def worn(self) -> bool:
@@ -136,23 +150,35 @@ class StoredIndex:
     def _append(self, usable: Sequence[_Usable]) -> None:
         for start in range(0, len(usable), 5000):
             part = usable[start : start + 5000]
-            rows = np.array([one.on(self.grid) for one in part])
-            centred = rows - self.mean
-            scores = centred @ self.axes.T
-            rest = np.linalg.norm(centred - scores @ self.axes, axis=1)
-            missed = rest / np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
-            self.scores = np.vstack([self.scores, scores.astype(np.float32)])
-            self.missed = np.concatenate([self.missed, missed.astype(np.float32)])
-            ends = np.array([[one.energy[0], one.energy[-1]] for one in part])
+            scores, missed, ends = self._projected(part)
+            self.scores = np.vstack([self.scores, scores])
+            self.missed = np.concatenate([self.missed, missed])
             self.ranges = np.vstack([self.ranges, ends])
             self.keys += [one.key for one in part]
 
-    def approximate(self, energy: NDArray[np.float64]) -> SpectraIndex:
-        """All spectra that cover ``energy``, reconstructed on it."""
+    def _projected(
+        self, usable: Sequence[_Usable]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float64]]:
+        """Scores, what the components miss, and first and last energy of some spectra."""
+        rows = np.array([one.on(self.grid) for one in usable])
+        centred = rows - self.mean
+        scores = centred @ self.axes.T
+        rest = np.linalg.norm(centred - scores @ self.axes, axis=1)
+        missed = rest / np.maximum(np.linalg.norm(rows, axis=1), 1e-300)
+        ends = np.array([[one.energy[0], one.energy[-1]] for one in usable])
+        return scores.astype(np.float32), missed.astype(np.float32), ends
+
+    def approximate(
+        self, energy: NDArray[np.float64], only: Set[str] | None = None
+    ) -> SpectraIndex:
+        """All spectra that cover ``energy``, reconstructed on it; of these keys, if some are given.
+        """
         low, high = self.ranges[:, :1] - 1e-6, self.ranges[:, 1:] + 1e-6
         # Sorted energies: how many lie inside follows from two searches.
         inside = np.searchsorted(energy, high[:, 0], "right") - np.searchsorted(energy, low[:, 0])
         usable = np.flatnonzero(inside >= MIN_OVERLAP * len(energy))
+        if only is not None:
+            usable = usable[[self.keys[place] in only for place in usable]]
         mean = np.interp(energy, self.grid, self.mean)
         axes = np.array([np.interp(energy, self.grid, axis) for axis in self.axes])
         rows = self.scores[usable] @ axes.astype(np.float32) + mean.astype(np.float32)
@@ -171,50 +197,19 @@ class StoredIndex:
         metric: str = "pearson",
         n: int = 10,
     ) -> pd.DataFrame:
-        """As :meth:`.SpectraIndex.nearest`.
-
-        Parameters
-        ----------
-        read : callable
-            Documents of these keys; keys that are gone are left out.
-
-        Notes
-        -----
-        Pearson and area are exact for every spectrum returned, and a spectrum is missed only if
-        more than ``CANDIDATES`` times ``n`` others come before it by reconstruction. The distance
-        in principal components is that of the reconstructed spectra.
-        """
-        if metric not in METRICS:
-            raise ConfigError(f"no metric {metric!r}; there are: {', '.join(METRICS)}")
-        wide = CANDIDATES * n + MORE_CANDIDATES
-        ranked = self.approximate(np.asarray(spectrum.energy)).nearest(
-            spectrum, metric=metric, n=wide
-        )
-        documents = {document["_id"]: document for document in read(list(ranked["key"]))}
-        if metric != "pca":
-            exact = SpectraIndex.build(documents.values(), np.asarray(spectrum.energy))
-            return exact.nearest(spectrum, metric=metric, n=n)
-        rows = ranked[ranked["key"].isin(list(documents))].head(n).reset_index(drop=True)
-        for name in _FIELDS:
-            rows[name] = [documents[key].get(name) for key in rows["key"]]
-        return rows
+        """:func:`nearest_of` this index alone."""
+        return nearest_of([(self, None)], read, spectrum, metric=metric, n=n)
 
     def save(self, path: Path) -> None:
         """Write it, complete or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         about = {"version": VERSION, "n_built": self.n_built, "newest": self.newest.isoformat()}
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as stream:
-            try:
-                np.savez(
-                    stream, grid=self.grid, mean=self.mean, axes=self.axes, scores=self.scores,
-                    ranges=self.ranges, missed=self.missed, about=np.array(json.dumps(about)),
-                    keys=np.frombuffer(bytes.fromhex("".join(self.keys)), np.uint8),
-                )  # fmt: skip
-                stream.close()
-                os.replace(stream.name, path)
-            except BaseException:
-                Path(stream.name).unlink(missing_ok=True)
-                raise
+        content = io.BytesIO()
+        np.savez(
+            content, grid=self.grid, mean=self.mean, axes=self.axes, scores=self.scores,
+            ranges=self.ranges, missed=self.missed, about=np.array(json.dumps(about)),
+            keys=np.frombuffer(bytes.fromhex("".join(self.keys)), np.uint8),
+        )  # fmt: skip
+        write_whole(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> StoredIndex:
@@ -228,8 +223,7 @@ class StoredIndex:
         try:
             with np.load(path, allow_pickle=False) as found:
                 about = json.loads(str(found["about"]))
-                if about["version"] != VERSION:
-                    raise DatasetError(f"{path} is of version {about['version']}, not {VERSION}")
+                _check_version(about["version"], path)
                 digits = found["keys"].tobytes().hex()
                 keys = [digits[i : i + 64] for i in range(0, len(digits), 64)]
                 arrays = {
@@ -240,11 +234,63 @@ class StoredIndex:
             if {len(arrays[n]) for n in ("scores", "ranges", "missed")} != {len(keys)}:
                 raise DatasetError(f"{path} is damaged: its parts differ in length")
             return cls(**arrays, keys=keys, n_built=int(about["n_built"]), newest=newest)
+        except DatasetError:
+            raise
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise DatasetError(
                 f"{path} is no index of spectra ({type(error).__name__}); delete it, and it is "
                 "built anew"
             ) from error
+
+
+def _check_version(found: int, path: Path) -> None:
+    if found != VERSION:
+        whose = "a later" if found > VERSION else "an earlier"
+        raise DatasetError(
+            f"{path} is an index of version {found}, and this xashpc knows {VERSION}: {whose} "
+            "xashpc wrote it. Keep the index in another folder, or delete it"
+        )
+
+
+def nearest_of(
+    indexes: Iterable[tuple[StoredIndex, Set[str] | None]],
+    read: Callable[[Sequence[str]], Iterable[Mapping[str, Any]]],
+    spectrum: Spectrum,
+    *,
+    metric: str = "pearson",
+    n: int = 10,
+) -> pd.DataFrame:
+    """As :meth:`.SpectraIndex.nearest`, of the spectra of several indexes.
+
+    Parameters
+    ----------
+    indexes : iterable of (StoredIndex, set of str or None)
+        Each with the keys that are asked for; None for all of them.
+    read : callable
+        Documents of these keys; keys that are gone are left out.
+
+    Notes
+    -----
+    Pearson and area are exact for every spectrum returned, and a spectrum is missed only if more
+    than ``CANDIDATES`` times ``n`` others come before it by reconstruction. The distance in
+    principal components is that of the reconstructed spectra.
+    """
+    if metric not in METRICS:
+        raise ConfigError(f"no metric {metric!r}; there are: {', '.join(METRICS)}")
+    energy = np.asarray(spectrum.energy)
+    parts = [index.approximate(energy, only) for index, only in indexes]
+    rows = [part.intensity for part in parts] or [np.empty((0, len(energy)))]
+    keys = tuple(key for part in parts for key in part.keys)
+    whole = SpectraIndex(energy, np.concatenate(rows), keys, ({},) * len(keys))
+    ranked = whole.nearest(spectrum, metric=metric, n=CANDIDATES * n + MORE_CANDIDATES)
+    documents = {document["_id"]: document for document in read(list(ranked["key"]))}
+    if metric != "pca":
+        exact = SpectraIndex.build(documents.values(), energy)
+        return exact.nearest(spectrum, metric=metric, n=n)
+    found = ranked[ranked["key"].isin(list(documents))].head(n).reset_index(drop=True)
+    for name in _FIELDS:
+        found[name] = [documents[key].get(name) for key in found["key"]]
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,6 +327,53 @@ def _components(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
     return mean, np.ascontiguousarray(vectors[:, :number].T)
 
 
+def _is_of(index: StoredIndex, store: Spectra, element: str, edge: str) -> bool:
+    """Whether the first keys of the store, which are a sample as keys are digests, are those of
+    the index: a folder may be kept for another store, and a backup brings old dates."""
+    there = [
+        document["_id"]
+        for document in store.documents(
+            element=element, edge=edge, outcome=["ok", "repaired"], projection={"_id": 1},
+            limit=SAMPLED,
+        )
+    ]  # fmt: skip
+    last = there[-1] if len(there) == SAMPLED else "g"  # behind every hexadecimal digit
+    known = {key for key in index.keys if key <= last}
+    return known >= set(there) and len(known - set(there)) <= MAX_GONE * len(known)
+
+
+def indexes_for(
+    store: Spectra, folder: Path, asked: Mapping[str, Any]
+) -> Iterator[tuple[StoredIndex, Set[str] | None]]:
+    """The index of every element and edge that is asked for, with the keys that are.
+
+    Parameters
+    ----------
+    asked : mapping
+        As :meth:`xashpc.storage.Store.find` takes it. With anything but elements and their edges
+        in it, the keys are read that it leads to, but not their spectra.
+    """
+    if set(asked) == {"element", "edge"}:
+        for element, edge in itertools.product(_listed(asked["element"]), _listed(asked["edge"])):
+            # An element that is not stored at one of the edges has no index.
+            if any(True for _ in store.documents(element=element, edge=edge, projection={"_id": 1},
+                                                 outcome=["ok", "repaired"], limit=1)):  # fmt: skip
+                yield index_of(store, folder, element, edge), None
+        return
+    keys: dict[tuple[str, str], set[str]] = {}
+    for document in store.documents(**asked, projection={"absorbing_element": 1, "edge": 1,
+                                                         "outcome": 1}):  # fmt: skip
+        if document["outcome"]["status"] != "quarantined":
+            name = document["absorbing_element"], document["edge"]
+            keys.setdefault(name, set()).add(document["_id"])
+    for (element, edge), only in sorted(keys.items()):
+        yield index_of(store, folder, element, edge), only
+
+
+def _listed(value: str | Sequence[str]) -> Sequence[str]:
+    return [value] if isinstance(value, str) else list(dict.fromkeys(value))
+
+
 def index_of(store: Spectra, folder: Path, element: str, edge: str) -> StoredIndex:
     """The index in ``folder``, built where there is none and brought up to date where there is.
 
@@ -296,7 +389,7 @@ def index_of(store: Spectra, folder: Path, element: str, edge: str) -> StoredInd
         added = index.add(
             d for d in found if d["absorbing_element"] == element and d["edge"] == edge
         )
-        if not index.worn:
+        if not index.worn and _is_of(index, store, element, edge):
             if added:
                 index.save(path)
             return index

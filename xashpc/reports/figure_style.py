@@ -24,6 +24,11 @@ OTHER_COLOUR = "#767676"
 MODEL_COLOURS = {"mlp": "#B87A00", "cnn": "#5B2A86"}
 MODEL_MARKERS = {"mlp": "o", "cnn": "D"}
 
+# Lines of no class or model, by Okabe and Ito; more than these are drawn by none of the figures.
+LINE_COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B87A00", "#5B2A86", "#767676",
+)  # fmt: skip
+
 OUTCOME_COLOURS = {
     "ok": "#0072B2",
     "repaired": "#56B4E9",

@@ -36,6 +36,8 @@ def examples(evaluation: Evaluation) -> Figure:
         style.title(axes, f"{name}: SE {100 * example['se']:.1f} %")
         if number == 0:
             axes.legend(frameon=False, fontsize=8)
+        if number % 2 == 0:
+            axes.set_ylabel("Intensity, largest = 1")
         if number > 1:
             axes.set_xlabel("Energy above the configurations' averages (eV)")
     return figure
@@ -86,6 +88,7 @@ def channels(evaluation: Evaluation) -> Figure:
     axes.plot(energy, found["std"], color="#5B2A86", label="standard deviation")
     axes.set_xlabel("Energy above the configurations' averages (eV)")
     axes.set_ylabel("Intensity, largest = 1")
+    axes.set_ylim(bottom=0)  # both axes begin at the same height
     right = _twin(axes)
     right.fill_between(energy, found["error"], color=NETWORK_COLOUR, alpha=0.35,
                        label="mean absolute error (right)")  # fmt: skip

@@ -7,6 +7,7 @@ import io
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from xashpc.disk import write_whole
+from xashpc.errors import ConfigError
 from xashpc.reports import figure_style as style
 from xashpc.reports import plots, scores, wording
 
@@ -55,6 +58,29 @@ def render(figure: Figure, name: str, alt: str, caption: str) -> Picture:
     # Without the version of matplotlib, the bytes depend on what is drawn alone.
     figure.savefig(buffer, format="png", dpi=style.PNG_DPI, metadata={"Software": None})
     return Picture(name, alt, caption, buffer.getvalue())
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write ``figure`` in the format that the name's end says; the file is complete or absent.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such format, or the file cannot be written.
+    """
+    kind = path.suffix[1:].lower()
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise ConfigError(
+            f"cannot write the figure {path}: its name must end in one of "
+            + ", ".join(f".{name}" for name in sorted(known))
+        )
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=150)
+    try:
+        write_whole(path, buffer.getvalue())
+    except OSError as error:
+        raise ConfigError(f"cannot write the figure {path}: {error.strerror}") from error
 
 
 def outcome_pictures(

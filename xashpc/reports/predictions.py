@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xashpc.reports.figure_style import dress, new_figure, plain
+from xashpc.reports.figure_style import LINE_COLOURS, dress, new_figure, plain
 
 # More lines than this hide each other.
 MAX_LINES = 12
@@ -124,7 +124,8 @@ def prediction_figure(found: Predicted, gives: str) -> Figure:
     """Spectra as lines, probabilities as bars; what is outside is dashed or hatched."""
     figure = new_figure(7.0, 4.2)
     axes = dress(figure.add_subplot())
-    shown = min(len(found.names), MAX_LINES)
+    axes.set_prop_cycle(color=LINE_COLOURS)
+    shown = min(len(found.names), len(LINE_COLOURS))
     if gives == "classes":
         width = 0.8 / shown
         for n in range(shown):
@@ -132,7 +133,7 @@ def prediction_figure(found: Predicted, gives: str) -> Figure:
             axes.bar(at, found.values[n], width, label=_legend(found, n),
                      hatch="//" if found.outside[n] else None)  # fmt: skip
         axes.set_xticks(np.arange(len(found.columns)), [str(c) for c in found.columns])
-        axes.set_ylabel("probability")
+        axes.set_ylabel("Probability")
     else:
         at = np.array(found.columns, dtype=float)
         for n in range(shown):
@@ -141,8 +142,8 @@ def prediction_figure(found: Predicted, gives: str) -> Figure:
             if found.uncertainty is not None:
                 low, high = (found.values[n] + sign * found.uncertainty[n] for sign in (-1, 1))
                 axes.fill_between(at, low, high, color=line.get_color(), alpha=0.2, lw=0)
-        axes.set_xlabel("energy (eV)" if gives == "spectrum" else "number")
-        axes.set_ylabel("absorption" if gives == "spectrum" else "value")
+        axes.set_xlabel("Energy (eV)" if gives == "spectrum" else "Number")
+        axes.set_ylabel("Absorption (scaled as in training)" if gives == "spectrum" else "Value")
     for text in axes.legend(fontsize=8, frameon=False).get_texts():
         plain(text)
     if shown < len(found.names):

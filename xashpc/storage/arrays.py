@@ -78,13 +78,29 @@ def describe(dataset: xr.Dataset) -> dict[str, Any]:
             "variables": variables}  # fmt: skip
 
 
-def _validate(dataset: xr.Dataset, what: str) -> None:
-    found = dataset.attrs.get("schema_version")
-    if found != SCHEMA_VERSION:
+def check_version(found: Any, known: int, what: str) -> None:
+    """Refuse a layout of another version, saying whether it is newer than this xashpc.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if isinstance(found, np.generic):
+        found = found.item()
+    if isinstance(found, int) and found > known:
         raise DatasetError(
-            f"{what}: schema_version is {found!r}, this xashpc reads and writes {SCHEMA_VERSION}. "
+            f"{what}: its version is {found}, and this xashpc knows versions up to {known}: a "
+            "later xashpc wrote it. Update xashpc, or build the dataset again in another folder."
+        )
+    if found != known:
+        raise DatasetError(
+            f"{what}: its version is {found!r}, and this xashpc reads and writes {known}. "
             "Build the dataset again from the store."
         )
+
+
+def _validate(dataset: xr.Dataset, what: str) -> None:
+    check_version(dataset.attrs.get("schema_version"), SCHEMA_VERSION, what)
     error = jsonschema.exceptions.best_match(_validator().iter_errors(describe(dataset)))
     if error is not None:
         where = ".".join(str(part) for part in error.absolute_path) or "the dataset"
@@ -249,12 +265,15 @@ def _check_files(path: Path, *, verify: bool) -> None:
     advice = "Build the dataset again from the store."
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        check_version(manifest["version"], MANIFEST_VERSION, str(path / MANIFEST))
         entries = {str(name): (int(size), int(crc)) for name, (size, crc) in
                    manifest["files"].items()}  # fmt: skip
     except FileNotFoundError as error:
         raise DatasetError(
             f"{path} has no {MANIFEST}: it is partial, or not written by xashpc. {advice}"
         ) from error
+    except DatasetError:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DatasetError(f"{path / MANIFEST} cannot be read: {error}. {advice}") from error
     for name, (size, crc) in entries.items():

@@ -20,6 +20,7 @@ from xashpc.storage.files import FileStore, PackedFile
 from xashpc.storage.packing import decode, encode
 from xashpc.storage.records import now, plain
 from xashpc.storage.schema import SCHEMA_VERSION, validate
+from xashpc.storage.versions import read
 
 # A document may hold 16 MB (MongoDB limits); half of it leaves room for the other arrays.
 INLINE_BYTES = 8_000_000
@@ -99,6 +100,7 @@ class BlockRecords:
         validate("block", document)
         self._files.put(files)
         if replace:
+            self._found({"_id": block.key}, {"n_rows": 1})  # not over one of a later version
             fresh = {name: value for name, value in document.items() if name != "campaigns"}
             update = {"$set": fresh, "$addToSet": {"campaigns": campaign}}
             self._connection.call(
@@ -167,7 +169,7 @@ class BlockRecords:
             query = {"_id": {"$in": list(batch)}}
             if campaign is not None:
                 query["campaigns"] = campaign
-            documents = self._connection.call(lambda q=query: list(self._blocks.find(q, shown)))
+            documents = self._found(query, shown)
             found |= {
                 document["_id"]: BlockEntry(
                     document["spectra_crc32"], frozenset(document.get("arrays", ()))
@@ -183,10 +185,12 @@ class BlockRecords:
         ------
         NotFoundError
             If there is none with this key.
+        DocumentError
+            If a later xashpc wrote it.
         StoreError
             If an array is damaged.
         """
-        found = self._connection.call(lambda: self._blocks.find_one({"_id": key}))
+        found = next(iter(self._found({"_id": key})), None)
         if found is None:
             raise NotFoundError(f"no block has the key {key!r}")
         arrays = {}
@@ -201,7 +205,7 @@ class BlockRecords:
     def headers(self, campaign: str) -> Iterator[dict]:
         """``_id``, ``request`` and ``spectra_crc32`` of each of the campaign's blocks."""
         query, shown = {"campaigns": campaign}, {"request": 1, "spectra_crc32": 1}
-        yield from self._connection.call(lambda: list(self._blocks.find(query, shown)))
+        yield from self._found(query, shown)
 
     def discard(self, key: str) -> bool:
         """Take a block that somebody altered out of the way, so that it is computed again.
@@ -219,18 +223,23 @@ class BlockRecords:
 
     def document(self, key: str) -> dict | None:
         """What is stored of a block but its arrays; None if there is nothing."""
-        return self._connection.call(lambda: self._blocks.find_one({"_id": key}, {"arrays": 0}))
+        return next(iter(self._found({"_id": key}, {"arrays": 0})), None)
+
+    def _found(
+        self, query: Mapping[str, Any], shown: Mapping[str, Any] | None = None
+    ) -> list[dict]:
+        return read(self._connection, self._blocks, "block", query, shown)
 
     def rows_done(self, campaign: str) -> dict[str, int]:
         """Rows of each ion that the campaign has."""
         query, shown = {"campaigns": campaign}, {"ion": 1, "n_rows": 1}
         done: dict[str, int] = {}
-        for document in self._connection.call(lambda: list(self._blocks.find(query, shown))):
+        for document in self._found(query, shown):
             done[document["ion"]] = done.get(document["ion"], 0) + document["n_rows"]
         return done
 
     def seconds(self, campaign: str) -> tuple[float, float]:
         """Wall and processor seconds of the solver for the campaign's blocks, all together."""
         query, shown = {"campaigns": campaign}, {"runtime_s": 1, "cpu_s": 1}
-        found = self._connection.call(lambda: list(self._blocks.find(query, shown)))
+        found = self._found(query, shown)
         return tuple(sum(document[name] for document in found) for name in shown)

@@ -16,6 +16,7 @@ from xashpc.storage.queries import summarise_outcomes
 from xashpc.storage.records import member_id, plain, request_document
 from xashpc.storage.schema import SCHEMA_VERSION, validate
 from xashpc.storage.tallies import Tallies
+from xashpc.storage.versions import read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +56,7 @@ class CampaignRecords:
         complete = {**plain(document), "schema_version": SCHEMA_VERSION}
         validate("campaign", complete)
         query = {"_id": complete["_id"]}
-        before = self._connection.call(lambda: self._campaigns.find_one(query, {"created_at": 1}))
-        if before is not None:
+        for before in self._found(query, {"created_at": 1}):
             complete["created_at"] = before["created_at"]
         self._connection.call(lambda: self._campaigns.replace_one(query, complete, upsert=True))
 
@@ -70,21 +70,23 @@ class CampaignRecords:
 
     def get(self, campaign: str) -> dict:
         """The document of a campaign."""
-        found = self._connection.call(lambda: self._campaigns.find_one({"_id": campaign}))
-        if found is None:
-            raise NotFoundError(
-                f"no campaign {campaign!r} in this store; 'xashpc campaigns' lists what there is"
-            )
-        return found
+        for found in self._found({"_id": campaign}):
+            return found
+        raise NotFoundError(
+            f"no campaign {campaign!r} in this store; 'xashpc campaigns' lists what there is"
+        )
+
+    def _found(
+        self, query: Mapping[str, Any], shown: Mapping[str, Any] | None = None
+    ) -> list[dict]:
+        return read(self._connection, self._campaigns, "campaign", query, shown)
 
     def table(self) -> pd.DataFrame:
         """One row a campaign, oldest first."""
         import pandas as pd  # takes half a second, and workers make no tables
 
         fields = [name for name in CAMPAIGN_COLUMNS if name != "campaign"]
-        found = self._connection.call(
-            lambda: list(self._campaigns.find({}, dict.fromkeys(fields, 1)))
-        )
+        found = self._found({}, dict.fromkeys(fields, 1))
         found.sort(key=lambda document: (document["created_at"], document["_id"]))
         rows = [(document["_id"], *(document.get(name) for name in fields)) for document in found]
         return pd.DataFrame(rows, columns=list(CAMPAIGN_COLUMNS))
@@ -121,14 +123,14 @@ class CampaignRecords:
     def requests(self, campaign: str, keys: Iterable[str] | None = None) -> list[Calculation]:
         """Requests in the order they were put, or in the order of ``keys``."""
         if keys is None:
-            found = self._connection.call(lambda: list(self._requests.find({"campaign": campaign})))
+            found = self._requested({"campaign": campaign})
             found.sort(key=lambda document: document["position"])
             return [Calculation.from_dict(document["calculation"]) for document in found]
         wanted = list(keys)
         by_key: dict[str, dict] = {}
         for batch in batches(wanted):
             query = {"_id": {"$in": [member_id(campaign, key) for key in batch]}}
-            for document in self._connection.call(lambda q=query: list(self._requests.find(q))):
+            for document in self._requested(query):
                 by_key[document["key"]] = document["calculation"]
         missing = [key for key in wanted if key not in by_key]
         if missing:
@@ -137,6 +139,9 @@ class CampaignRecords:
                 f"({len(missing)} of {len(wanted)} are unknown). Was it planned in this database?"
             )
         return [Calculation.from_dict(by_key[key]) for key in wanted]
+
+    def _requested(self, query: Mapping[str, Any]) -> list[dict]:
+        return read(self._connection, self._requests, "request", query)
 
     # Refusals
 
@@ -165,7 +170,7 @@ class CampaignRecords:
 
     def refusals(self, campaign: str) -> list[dict]:
         """Refusals as they were put, in order."""
-        found = self._connection.call(lambda: list(self._refusals.find({"campaign": campaign})))
+        found = read(self._connection, self._refusals, "refusal", {"campaign": campaign})
         found.sort(key=lambda document: document["position"])
         return [{name: document[name] for name in REFUSAL_FIELDS} for document in found]
 

@@ -30,6 +30,7 @@ from xashpc.storage.records import SPECTRUM_TYPE, now, spectrum_document
 from xashpc.storage.schema import validate
 from xashpc.storage.search import Source
 from xashpc.storage.studies import StudyRecords
+from xashpc.storage.versions import refuse_later
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -325,6 +326,8 @@ class Store(Questions):
         ------
         NotFoundError
             If there is none, or more than one.
+        DocumentError
+            If a later xashpc wrote it.
         """
         prefix = key.strip().lower()
         if not _KEY_PREFIX.fullmatch(prefix):
@@ -348,6 +351,7 @@ class Store(Questions):
                 f"more than one key begins with {prefix!r}, for instance {one} and {other}; "
                 "give more digits"
             )
+        refuse_later("spectrum", found)
         return found[0]
 
     def spectrum(self, key: str) -> Spectrum:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xashpc.errors import DocumentError, StoreError
 from xashpc.storage.records import derived_fields
 from xashpc.storage.schema import SCHEMA_VERSIONS, validate
+from xashpc.storage.versions import refuse_later
 
 if TYPE_CHECKING:
     from xashpc.storage.documents import Store
@@ -67,8 +68,13 @@ def _step(schema: str, version: int) -> Callable:
 
 @_step("spectrum", 1)
 def _spectrum_2(document: Mapping[str, Any]) -> dict:
-    """Version 2: oxidation state, energy window and edge for questions, checksum for checks."""
-    return {**document, **derived_fields(document), "schema_version": 2}
+    """Version 2: oxidation state, energy window and edge for questions, checksum for checks.
+
+    The last documents of version 1 have a checksum already. It stays: taken again, it would vouch
+    for whatever somebody changed meanwhile.
+    """
+    taken = {"checksum": document["checksum"]} if "checksum" in document else {}
+    return {**document, **derived_fields(document), **taken, "schema_version": 2}
 
 
 def upgraded(schema: str, document: Mapping[str, Any]) -> dict:
@@ -81,11 +87,12 @@ def upgraded(schema: str, document: Mapping[str, Any]) -> dict:
     """
     wanted = SCHEMA_VERSIONS[schema]
     current = dict(document)
+    refuse_later(schema, [current])
     version = current.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= wanted:
         raise DocumentError(
             f"{schema} {str(document.get('_id'))[:40]!r} has the version {version!r}; "
-            f"this xashpc knows 1 to {wanted}. Use the xashpc that wrote it, or a later one"
+            f"this xashpc knows 1 to {wanted}"
         )
     while (version := current["schema_version"]) < wanted:
         try:

@@ -12,8 +12,9 @@ from typing import Any
 
 from xashpc.errors import ConfigError, InputError, NotFoundError, StoreError
 from xashpc.storage.documents import Store
-from xashpc.storage.queries import COUNTS, PROJECTION, build_filter
+from xashpc.storage.queries import PROJECTION, build_filter
 from xashpc.storage.search import Search, share_before
+from xashpc.storage.versions import read
 
 #: Rows of a page at most: beyond, a person searches rather than reads.
 MAX_ROWS = 200
@@ -181,7 +182,7 @@ class Pages:
         if len(wanted) > MAX_ROWS:
             raise ConfigError(f"at most {MAX_ROWS} spectra at once; found {len(wanted)}")
         query = {"_id": {"$in": wanted}}
-        found = self._connection.call(lambda: list(self._spectra.find(query, CURVE)))
+        found = read(self._connection, self._spectra, "spectrum", query, CURVE)
         by_key = {document["_id"]: document for document in found}
         for key in wanted:
             if key not in by_key:
@@ -223,6 +224,3 @@ def _query(arguments: Mapping[str, Any], further: Mapping[str, Any] | None) -> d
     raw = asked.pop("filter", None)
     parts = [dict(part) for part in (raw, further) if part]
     return build_filter(asked, {"$and": parts} if len(parts) > 1 else next(iter(parts), None))
-
-
-__all__ = ["COUNTS", "MAX_ROWS", "Page", "Pages"]

@@ -19,6 +19,7 @@ from xashpc.storage.queries import (
     to_frame,
 )
 from xashpc.storage.search import Search, Source, explain
+from xashpc.storage.versions import read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,15 +164,14 @@ class Questions:
     ) -> list[dict]:
         """Documents with these content keys, in no order; keys that are not there are left out."""
         query, source = {"_id": {"$in": list(keys)}}, self._source
-        return source.connection.call(lambda: list(source.spectra.find(query, projection)))
+        return read(source.connection, source.spectra, "spectrum", query, projection)
 
     def documents_since(
         self, moment: datetime, projection: Mapping[str, Any] | None = None
     ) -> list[dict]:
         """Documents stored at this moment or later, by their own clock, in no order."""
-        query = {"created_at": {"$gte": moment}}
-        source = self._source
-        return source.connection.call(lambda: list(source.spectra.find(query, projection)))
+        query, source = {"created_at": {"$gte": moment}}, self._source
+        return read(source.connection, source.spectra, "spectrum", query, projection)
 
     def iter_documents(
         self, filter: Mapping[str, Any], projection: Mapping[str, Any] | None = None

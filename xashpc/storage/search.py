@@ -22,6 +22,7 @@ from pymongo.collection import Collection
 from xashpc.storage.connection import Connection
 from xashpc.storage.queries import LEADS
 from xashpc.storage.records import SPECTRUM_TYPE
+from xashpc.storage.versions import checked, with_version
 
 # Windows are counted in the first 12 digits of the key: 2.8e14 of them.
 _DIGITS = 12
@@ -168,6 +169,11 @@ class Search(Iterator[dict]):
     ----------
     stopped_at : str or None
         Where the search was when its time was over: every document up to there was seen.
+
+    Raises
+    ------
+    DocumentError
+        While it is read, if a document is of a later version than this xashpc knows.
     """
 
     def __init__(
@@ -238,7 +244,7 @@ class Search(Iterator[dict]):
 
     def _window(self, query: dict, rest: Mapping[str, Any]) -> list[dict]:
         """Documents of one window, in order."""
-        spectra, projection = self._source.spectra, self._projection
+        spectra, projection = self._source.spectra, with_version(self._projection)
         if rest:
             pipeline: list[dict] = [{"$match": query}, {"$match": rest}]
             if projection:
@@ -247,7 +253,7 @@ class Search(Iterator[dict]):
         else:
             # Four times faster than an aggregation's $project on the embedded server.
             read = lambda: list(spectra.find(query, projection or None))  # noqa: E731
-        found = self._source.connection.call(read)
+        found = checked("spectrum", self._source.connection.call(read), self._projection)
         found.sort(key=lambda document: document["_id"], reverse=self._back)
         return found
 

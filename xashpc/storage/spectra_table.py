@@ -9,7 +9,6 @@ and :func:`open_table` refuses it.
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,7 @@ from xashpc.storage.arrays import (
     _sweep,
     _temporary,
     _write_manifest,
+    check_version,
 )
 
 KIND = "model-spectra"
@@ -125,6 +125,14 @@ def _compare(path: Path, wanted: Mapping[str, Any], shape: tuple[int, int]) -> N
         )
 
 
+def _check_kind(attrs: Mapping[str, Any], path: Path) -> None:
+    if attrs.get("kind") != KIND:
+        raise DatasetError(
+            f"{path} is no dataset of model spectra; its kind is {attrs.get('kind')!r}"
+        )
+    check_version(attrs.get("schema_version"), SCHEMA_VERSION, str(path))
+
+
 class SpectraTable:
     """A table that is being filled: blocks of rows, each written by one worker."""
 
@@ -134,6 +142,7 @@ class SpectraTable:
             raise DatasetError(f"there is no dataset at {self.path}; plan the campaign again")
         with _reading(self.path):
             self._group = zarr.open_group(self.path, mode="r+", use_consolidated=False)
+            _check_kind(self._group.attrs, self.path)
             self._spectra, self._parameters = self._group["spectra"], self._group["parameters"]
         self.block_rows = int(self._group.attrs["block_rows"])
         self.n_rows = int(self._spectra.shape[0])
@@ -234,11 +243,7 @@ def open_table(path: Path | str, *, verify: bool = False) -> xr.Dataset:
     with _reading(path):
         dataset = xr.open_zarr(path, chunks=None, consolidated=True)
         attrs = dataset.attrs
-        if (attrs.get("kind"), attrs.get("schema_version")) != (KIND, SCHEMA_VERSION):
-            raise DatasetError(
-                f"{path} is no dataset of model spectra of version {SCHEMA_VERSION}; found "
-                f"{json.dumps({k: attrs.get(k) for k in ('kind', 'schema_version')})}"
-            )
+        _check_kind(attrs, path)
         names = dataset["parameters"].attrs["names"]
         keys = [bytes(row.tolist()).hex() for row in dataset["key"].values]
         dataset = dataset.drop_vars("key").assign_coords(parameter=("parameter", names))
@@ -278,6 +283,7 @@ def read_row(path: Path | str, row: int) -> TableRow:
         raise DatasetError(f"there is no dataset {path.name} in the campaign's folder of results")
     with _reading(path):
         group = zarr.open_group(path, mode="r", use_consolidated=False)
+        _check_kind(group.attrs, path)
         n_rows = int(group["spectra"].shape[0])
         if not 0 <= row < n_rows:
             raise DatasetError(f"{path.name} has the rows 0 to {n_rows - 1}; found {row}")

@@ -9,6 +9,7 @@ from xashpc.errors import NotFoundError
 from xashpc.storage.connection import Connection
 from xashpc.storage.records import now, plain
 from xashpc.storage.schema import SCHEMA_VERSIONS, validate
+from xashpc.storage.versions import read, refuse_later
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +48,28 @@ class StudyRecords:
 
     def trainings(self, study: str) -> list[dict]:
         """Members of a study that have ended, by number."""
-        found = self._connection.call(lambda: list(self._trainings.find({"study": study})))
+        found = read(self._connection, self._trainings, "training", {"study": study})
         return sorted(found, key=lambda record: record["number"])
+
+    def statuses(self, study: str) -> dict[int, str]:
+        """Number -> status of the members that have ended; cards stay in the database."""
+        fields = {"_id": 0, "number": 1, "status": 1}
+        found = self._connection.call(lambda: list(self._trainings.find({"study": study}, fields)))
+        return {record["number"]: record["status"] for record in found}
+
+    def training(self, study: str, number: int) -> dict:
+        """The document of a member that has ended.
+
+        Raises
+        ------
+        NotFoundError
+            If it has not.
+        """
+        query = {"_id": training_id(study, number)}
+        found = self._connection.call(lambda: self._trainings.find_one(query))
+        if found is None:
+            raise NotFoundError(f"member {number} of {study} has not ended")
+        return found
 
     def put(self, document: Mapping[str, Any]) -> None:
         """Insert or replace a study, see ``study.schema.json``.
@@ -73,13 +94,14 @@ class StudyRecords:
             raise NotFoundError(
                 f"no study {study!r} has ended in this store; 'xashpc studies' lists what there is"
             )
+        refuse_later("study", [found])
         return found
 
     def table(self) -> pd.DataFrame:
         """One row a study, oldest first."""
         import pandas as pd  # takes half a second, and workers make no tables
 
-        found = self._connection.call(lambda: list(self._studies.find({})))
+        found = read(self._connection, self._studies, "study", {})
         found.sort(key=lambda document: (document["created_at"], document["_id"]))
         rows = [
             (d["_id"], d["name"], d["kind"], len(d["members"]),
@@ -95,4 +117,5 @@ class StudyRecords:
         })  # fmt: skip
         validate(schema, complete)
         query = {"_id": complete["_id"]}
+        read(self._connection, collection, schema, query, {"created_at": 1})  # not over a later one
         self._connection.call(lambda: collection.replace_one(query, complete, upsert=True))

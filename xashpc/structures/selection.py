@@ -48,11 +48,7 @@ def sites_of(
     ConfigError
         For absorbers that are no elements, or an unknown hydrogen policy.
     """
-    if isinstance(absorbers, str) or not absorbers:
-        raise ConfigError(f"absorbers must be a list of element symbols; found {absorbers!r}")
-    for absorber in absorbers:
-        if not isinstance(absorber, str) or not Element.is_valid_symbol(absorber):
-            raise ConfigError(f"the absorber {absorber!r} is no element symbol")
+    check_absorbers(absorbers)
     present = [absorber for absorber in dict.fromkeys(absorbers) if _holds(record, absorber)]
     try:
         structure = check_structure(
@@ -77,6 +73,15 @@ def sites_of(
             continue
         if labels is None or label.label in labels:
             yield structure, site, label
+
+
+def check_absorbers(absorbers: Sequence[str]) -> None:
+    """Raise ConfigError unless ``absorbers`` are element symbols, one at least."""
+    if isinstance(absorbers, str) or not absorbers:
+        raise ConfigError(f"absorbers must be a list of element symbols; found {absorbers!r}")
+    for absorber in absorbers:
+        if not isinstance(absorber, str) or not Element.is_valid_symbol(absorber):
+            raise ConfigError(f"the absorber {absorber!r} is no element symbol")
 
 
 def _holds(record: StructureRecord, absorber: str) -> bool:

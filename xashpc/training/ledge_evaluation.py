@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xashpc.disk import write_json
 from xashpc.errors import DatasetError
+from xashpc.features.scaling import box_normalised
 from xashpc.training import ledge_errors as errors
-from xashpc.training.ledge_data import LedgeData, box_normalised
+from xashpc.training.ledge_data import LedgeData
 from xashpc.training.ledge_range import error_curve
 from xashpc.training.ledge_saved import LedgePredictor
 
@@ -132,9 +133,7 @@ def _details(predicted: NDArray, actual: NDArray) -> dict[str, Any]:
 def write_evaluation(evaluation: dict[str, Any], directory: Path) -> Path:
     """``<ion>.evaluation.json``, complete or absent."""
     path = directory / f"{evaluation['ion']}{SUFFIX}"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(evaluation), encoding="utf-8")
-    temporary.replace(path)
+    write_json(path, evaluation, indent=None)
     return path
 
 

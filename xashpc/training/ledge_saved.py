@@ -157,7 +157,6 @@ class LedgePredictor:
         ModelError
             If either is absent or of another version.
         """
-        from xashpc.models import ledge_layers  # noqa: F401  registers the layers
         from xashpc.training.saved import read_network
 
         card = read_card(Path(path), CARD_VERSION)

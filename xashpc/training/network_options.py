@@ -17,7 +17,6 @@ SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 INPUT_SCALINGS = ("standard", "box")
 TARGET_SCALINGS = ("none", "standard", "box")
-SPLIT_BY = ("auto", "row", "chunk")  # or the name of a column of texts
 LAUNCHERS = ("gloo", "mpi")
 # Annotation of a field -> what its value must be, in words.
 _TYPES: Mapping[str, tuple[Any, str]] = {

@@ -92,7 +92,9 @@ def save_classifier(
 
 def read_network(path: Path) -> keras.Model:
     """A network from a ``.keras`` file, to be applied and not trained on."""
-    prepare()
+    prepare()  # before anything imports Keras, so that TensorFlow starts quiet
+    from xashpc.models import ledge_layers  # noqa: F401  registers layers it may have
+
     keras = require("keras", extra="train", purpose="reading a saved network")
     return keras.saving.load_model(path, compile=False)
 

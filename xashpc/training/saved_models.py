@@ -302,7 +302,6 @@ def trained_network(path: Path, card: dict[str, Any]) -> TrainedNetwork:
     PredictionError
         If the card is of another version.
     """
-    from xashpc.models import ledge_layers  # noqa: F401  registers the layers
     from xashpc.training.network_run import CARD_VERSION as OWN_VERSION
     from xashpc.training.saved import read_network
 

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xashpc.disk import write_whole
 from xashpc.errors import ConfigError, ModelError
 from xashpc.extras import require
 from xashpc.training.checkpoint import Checkpoint, Progress, read_checkpoint, write_checkpoint
@@ -333,10 +333,7 @@ class StreamTrainer:
         writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-        path = self.directory / LOG
-        temporary = path.with_name(f".{os.getpid()}.{LOG}")
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(self.directory / LOG, text.getvalue())
         if self.options.tensorboard:
             self._write_tensorboard(history[-1])
 

@@ -17,7 +17,7 @@ from xashpc.training.class_calibration import fit_temperature, reliability, temp
 from xashpc.training.held_out import CALIBRATION_ROWS, held_out
 from xashpc.training.intervals import Intervals
 from xashpc.training.loop import predict
-from xashpc.training.metrics import scores_of
+from xashpc.training.metrics import confusion_matrix, scores_of
 from xashpc.training.network_options import TrainingOptions
 from xashpc.training.network_run import open_rows
 from xashpc.training.saved_models import ENSEMBLE_FILE, ENSEMBLE_VERSION
@@ -34,8 +34,7 @@ def confusion_of(members: Sequence[TrainingOptions]) -> NDArray[np.int64]:
     for options in members:
         x, y = held_out(*open_rows(options), options, ["test"])["test"]
         found = predict(_network(options), x).argmax(axis=1)
-        counts = np.zeros((y.shape[1],) * 2, dtype=np.int64)
-        np.add.at(counts, (y.argmax(axis=1), found), 1)
+        counts = confusion_matrix(y.argmax(axis=1), found, y.shape[1])
         total = counts if total is None else total + counts
     if total is None:
         raise ModelError("there is no member to count")
@@ -137,8 +136,7 @@ def _judge_classes(
     truth = {part: targets.argmax(axis=1) for part, (_, targets) in parts.items()}
     temperature = fit_temperature(mean["validation"], truth["validation"])
     final = tempered(mean["test"], temperature)
-    confusion = np.zeros((len(classes),) * 2, dtype=np.int64)
-    np.add.at(confusion, (truth["test"], final.argmax(axis=1)), 1)
+    confusion = confusion_matrix(truth["test"], final.argmax(axis=1), len(classes))
     each = [float((one.argmax(axis=1) == truth["test"]).mean()) for one in parts["test"][0]]
     return {
         "temperature": temperature,
@@ -155,7 +153,6 @@ def _judge_classes(
 
 
 def _network(options: TrainingOptions) -> Any:
-    from xashpc.models import ledge_layers  # noqa: F401  registers the layers
     from xashpc.training.saved import read_network
 
     return read_network(network_file(options))

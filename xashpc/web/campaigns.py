@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, jsonify, redirect, render_template, url_for
 
 from xashpc.storage import Store
-from xashpc.storage.pages import COUNTS
+from xashpc.storage.queries import COUNTS
 from xashpc.web.ions import rows_of_ions
 from xashpc.web.services import PATIENCE_S, services
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import xashpc.cluster.dask_jobs as dask_jobs_module
 from xashpc.cluster.dask import dask_client, job_options
 from xashpc.cluster.site import SiteOptions, write_site
 from xashpc.errors import ConfigError
@@ -34,7 +36,17 @@ def test_cores_memory_and_lifetime_are_those_of_the_site(scheduler, memory, tmp_
     assert (options["account"], options["queue"]) == ("p1", "q")
     assert "module load python/3.11" in options["job_script_prologue"]
     arguments = options["worker_extra_args"]
-    assert arguments[arguments.index("--lifetime") + 1] == "6600s"
+    life, stagger = (
+        float(arguments[arguments.index(f"--lifetime{kind}") + 1].removesuffix("s"))
+        for kind in ("", "-stagger")
+    )
+    assert life + stagger == 7200 - 600  # the last worker goes when the margin begins
+    assert 0 < stagger <= 120
+
+
+def test_workers_of_short_jobs_have_most_of_them_to_work_in(tmp_path):
+    arguments = job_options(site(tmp_path, walltime="00:05:00", margin_s=60))["worker_extra_args"]
+    assert arguments == ["--lifetime", "216.0s", "--lifetime-stagger", "24.0s"]
 
 
 def test_a_folder_without_a_walltime_is_refused(tmp_path):
@@ -63,10 +75,9 @@ def queue():
 
 
 def queue_site(folder: Path, walltime: str, **options) -> Path:
-    return site(
-        folder, cores=1, memory_per_core="400M", queue="test", walltime=walltime,
-        activate=f"export PATH={Path(sys.executable).parent}:$PATH", **options,
-    )  # fmt: skip
+    options = {"cores": 1, "memory_per_core": "400M", **options}
+    activate = f"export PATH={Path(sys.executable).parent}:$PATH"
+    return site(folder, queue="test", walltime=walltime, activate=activate, **options)
 
 
 def dask_jobs() -> list[str]:
@@ -102,3 +113,47 @@ def test_jobs_come_with_the_work_and_leave_with_it(tmp_path, queue):
         while dask_jobs():
             assert time.monotonic() < deadline, "the jobs stayed although nothing was left to do"
             time.sleep(1)
+
+
+def in_queue() -> dict[str, str]:
+    """States of Dask's jobs by id; SLURM forgets those that have ended after half a minute."""
+    command = ["squeue", "-h", "-t", "all", "-o", "%A %T", "-n", "xashpc-here-dask"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return dict(line.split() for line in done.splitlines())
+
+
+@pytest.mark.cluster
+def test_workers_leave_before_the_walltime_and_other_jobs_go_on(tmp_path, queue, monkeypatch):
+    """Two processes in each job: of such jobs dask-jobqueue itself never starts another one.
+
+    One job at a time has not enough of it to compute everything, so results have to be handed on.
+    """
+    log = tmp_path / "computed"
+
+    def square(number: int, wait_s: float) -> tuple[int, str]:
+        time.sleep(wait_s)
+        with log.open("a") as stream:
+            stream.write(".")
+        return number**2, os.environ["SLURM_JOB_ID"]
+
+    def total(found: list[tuple[int, str]]) -> int:
+        return sum(number for number, _ in found)
+
+    monkeypatch.setattr(dask_jobs_module, "CHECK_S", 2.0)
+    # The shortest walltime that SLURM has; workers live half a minute of it.
+    folder = queue_site(tmp_path, "00:01:00", cores=2, margin_s=29)
+    before, states = in_queue(), {}
+    with dask_client(folder, maximum=1, interface="lo") as client:
+        # Of the first job's results, and of the second one's: the first have to be there still.
+        futures = [client.submit(square, n, 1.0, pure=False) for n in range(100)]
+        result = client.submit(total, futures)
+        started = time.monotonic()
+        while not result.done():
+            assert time.monotonic() - started < 180, "no job took over"
+            states |= {job: state for job, state in in_queue().items() if job not in before}
+            time.sleep(0.5)
+        assert result.result() == sum(n**2 for n in range(100))
+        jobs = {job for _, job in client.gather(futures)}
+    print(f"{log.stat().st_size} tasks computed for {len(futures)}, in {len(states)} jobs")
+    assert jobs <= set(states) and len(states) >= 2
+    assert states[min(states, key=int)] in ("COMPLETED", "COMPLETING")

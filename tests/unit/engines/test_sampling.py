@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kstest
 
 from xashpc.engines.multiplet import NAMES, PAPER_RANGES
-from xashpc.engines.multiplet.sampling import METHODS, sample_parameters
+from xashpc.engines.multiplet.sampling import METHODS, check_ranges, sample_parameters
 from xashpc.errors import InputError
 
 # Row 12345 of Ni2+ with seed 2021: Dq, Ds, Dt.
@@ -91,3 +91,13 @@ def test_what_cannot_be_meant_is_named(arguments, code, said):
     with pytest.raises(InputError, match=said) as caught:
         sample_parameters(**given)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("ranges", "words"),
+    [({"T": [-5, 10]}, r"T must be .* found -5.0 as its lower end"),
+     ({"S1": [0.5, 9]}, r"S1 must be .* found 9.0 as its upper end")],
+)  # fmt: skip
+def test_a_wrong_end_of_a_range_is_told_as_a_plain_number(ranges, words):
+    with pytest.raises(InputError, match=words):
+        check_ranges(ranges)

@@ -22,7 +22,7 @@ class Exact:
         self.box = ParameterBox.from_ranges(PAPER_RANGES)
 
     def spectra(self, parameters, *, fold=True):
-        from xashpc.training.ledge_data import box_normalised
+        from xashpc.features.scaling import box_normalised
 
         if fold:
             parameters = self.box.folded(parameters)

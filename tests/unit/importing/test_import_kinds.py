@@ -9,7 +9,7 @@ from xashpc.importing import import_kinds, import_spectra
 
 
 def test_the_kinds_are_the_documented_ones():
-    assert import_kinds() == ("table", "feff_tree", "omnixas", "reference", "bundle")
+    assert import_kinds() == ("table", "feff_tree", "omnixas", "reference", "bundle", "export")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from xashpc.errors import DatasetError
 from xashpc.processing.nearest import SpectraIndex
-from xashpc.processing.nearest_index import StoredIndex, index_of
+from xashpc.processing.nearest_index import VERSION, StoredIndex, index_of
 from xashpc.spectrum import Spectrum
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,9 +40,12 @@ class Stored:
     def __init__(self, found):
         self.found, self.read_all = list(found), 0
 
-    def documents(self, **asked):
+    def documents(self, *, element, edge, projection, outcome=None, limit=0):
+        found = sorted(self.found, key=lambda document: document["_id"])
+        if limit:
+            return iter(found[:limit])
         self.read_all += 1
-        return iter(self.found)
+        return iter(found)
 
     def documents_since(self, moment, projection=None):
         return [document for document in self.found if document["created_at"] >= moment]
@@ -116,3 +120,46 @@ def test_a_file_that_is_no_index_is_refused(tmp_path, stored):
             index_of(stored, tmp_path, "Ti", "K")
     with pytest.raises(DatasetError, match="nothing to index"):
         StoredIndex.build([])
+
+
+def test_a_spectrum_that_was_stored_again_is_found_as_it_is_now(tmp_path):
+    stored = Stored(documents(100))
+    index_of(stored, tmp_path, "Ti", "K")
+    fresh, old = documents(1, seed=8, first=900)[0], stored.found[40]
+    moment = stored.found[-1]["created_at"] + timedelta(hours=2)
+    stored.found[40] = {**fresh, "_id": old["_id"], "created_at": moment}
+    index = index_of(stored, tmp_path, "Ti", "K")
+    assert (stored.read_all, len(index.keys)) == (1, 100)
+    assert index.approximate(np.array(fresh["spectrum"]["energy"])).nearest(asked(fresh), n=1)[
+        "key"
+    ][0] == old["_id"]
+
+
+@pytest.mark.parametrize("number", [100, 600])
+def test_an_index_of_another_store_or_before_a_restored_backup_is_built_anew(tmp_path, number):
+    """The dates of a backup are old: nothing in it is stored since."""
+    one, other = Stored(documents(number)), Stored(documents(number, first=5000))
+    index_of(one, tmp_path, "Ti", "K")
+    for document in other.found:
+        document["created_at"] = START
+    last = other.found[-1]
+    index = index_of(other, tmp_path, "Ti", "K")
+    assert index.nearest(other.by_keys, asked(last), n=1)["key"][0] == last["_id"]
+    one.found += other.found
+    assert len(index_of(one, tmp_path, "Ti", "K").keys) == 2 * number
+    # Some were discarded: their keys are passed over, and the index stays.
+    read, one.found = one.read_all, one.found[10:]
+    assert len(index_of(one, tmp_path, "Ti", "K").keys) == 2 * number and one.read_all == read
+
+
+def test_an_index_of_another_version_is_refused_with_the_way_out(tmp_path, stored):
+    index = index_of(stored, tmp_path, "Ti", "K")
+    path = tmp_path / "Ti-K.nearest.npz"
+    for version, whose in ((VERSION + 1, "a later"), (VERSION - 1, "an earlier")):
+        with np.load(path) as found:
+            arrays = dict(found)
+        about = json.loads(str(arrays.pop("about"))) | {"version": version}
+        np.savez(path, about=np.array(json.dumps(about)), **arrays)
+        with pytest.raises(DatasetError, match=f"{whose} xashpc wrote it. Keep the index in ano"):
+            index_of(stored, tmp_path, "Ti", "K")
+        index.save(path)

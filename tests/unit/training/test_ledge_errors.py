@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from xashpc.errors import ModelError
+from xashpc.features.scaling import box_normalised
 from xashpc.training import ledge_errors as errors
 from xashpc.training.ledge import border_channel
-from xashpc.training.ledge_data import ParameterBox, box_normalised, split_rows
+from xashpc.training.ledge_data import ParameterBox, split_rows
 from xashpc.training.ledge_range import error_curve, reliable_range
 
 

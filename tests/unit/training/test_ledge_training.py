@@ -14,7 +14,9 @@ pytest.importorskip("crispy", reason="enable with: pip install --no-deps crispy"
 
 from xashpc.engines.multiplet import NAMES, PAPER_RANGES, MultipletIon
 from xashpc.engines.multiplet.sampling import sample_parameters
-from xashpc.errors import ConfigError, DatasetError, ModelError
+from xashpc.errors import ConfigError, DatasetError, ModelError, PredictionError
+from xashpc.models import get_model
+from xashpc.reports import ledge_plots
 from xashpc.storage.spectra_table import SpectraTable, create_table
 from xashpc.training.ledge import Clock, train_ledge
 from xashpc.training.ledge_data import read_ledge
@@ -289,6 +291,14 @@ def test_the_command_trains_and_predicts(path, tmp_path):
     assert done.exit_code == 0 and "2 spectra, 1 outside" in done.output
     with np.load(tmp_path / "out.npz") as found:
         assert found["spectra"].shape == (2, 501) and found["outside"].tolist() == [False, True]
+    for text in ("Dq,Ds\n0.1,0\n", ",".join(NAMES) + "\n"):
+        table.write_text(text, encoding="utf-8")
+        done = CliRunner().invoke(
+            cli, ["ledge", "predict", str(tmp_path / "Ni2+.keras"), str(table),
+                  str(tmp_path / "other.npz")], standalone_mode=False,
+        )  # fmt: skip
+        assert isinstance(done.exception, PredictionError) and "rows.csv" in str(done.exception)
+        assert not (tmp_path / "other.npz").exists()
 
 
 def test_the_card_says_how_far_the_network_can_be_believed(data, predictor):
@@ -333,3 +343,18 @@ def test_an_older_network_is_calibrated_by_the_rows_it_was_not_trained_on(
     done = CliRunner().invoke(ledge, ["calibrate", str(other), str(path)])
     assert isinstance(done.exception, ModelError) and "Co2+" in str(done.exception)
     assert "intervals" not in LedgePredictor.load(other).card
+
+
+
+def test_a_setting_that_no_layer_takes_is_named():
+    with pytest.raises(ModelError, match="ledge-compact cannot be built with .*width='abc'"):
+        get_model("ledge-compact", width="abc").build((9,), 501, 0)
+
+
+def test_both_axes_of_the_channels_figure_begin_at_zero_and_the_spectra_have_a_scale(
+    data, predictor
+):
+    found = evaluate(predictor, data)
+    left, right = ledge_plots.channels(found).axes
+    assert left.get_ylim()[0] == right.get_ylim()[0] == 0.0
+    assert "Intensity" in ledge_plots.examples(found).axes[0].get_ylabel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -67,7 +67,7 @@ def parameter_array(parameters: np.ndarray | Mapping[str, object], *, columns=NA
         )
     array = array[:, : len(columns)]
     for column, name in enumerate(columns):
-        _check(name, array[:, column])
+        check_values(name, array[:, column])
     return array
 
 
@@ -80,7 +80,10 @@ def _numbers(name: str, values: object) -> np.ndarray:
         ) from error
 
 
-def _check(name: str, values: np.ndarray) -> None:
+def check_values(
+    name: str, values: np.ndarray, places: Callable[[int], str] = "in row {}".format
+) -> None:
+    """Raise InputError unless all ``values`` of a parameter can be meant."""
     rules = {
         "S1": ((values >= 0) & (values <= MAX_SCALING), f"between 0 and {MAX_SCALING}"),
         "S2": ((values >= 0) & (values <= MAX_SCALING), f"between 0 and {MAX_SCALING}"),
@@ -94,6 +97,6 @@ def _check(name: str, values: np.ndarray) -> None:
     if len(bad):
         raise InputError(
             "bad-parameter",
-            f"{name} must be {wanted}; found {values[bad[0]]!r} in row {bad[0]}"
+            f"{name} must be {wanted}; found {float(values[bad[0]])!r} {places(bad[0])}"
             + (f" and {len(bad) - 1} more" if len(bad) > 1 else ""),
         )

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from xashpc.engines.multiplet.atomic import parse_ion
-from xashpc.engines.multiplet.parameters import NAMES, PAPER_RANGES, parameter_array
+from xashpc.engines.multiplet.parameters import NAMES, PAPER_RANGES, check_values
 from xashpc.errors import InputError
 
 METHODS = ("uniform", "sobol")
@@ -98,7 +98,8 @@ def check_ranges(ranges: Mapping[str, tuple[float, float]] | None) -> dict[str, 
                 "bad-range", f"the range of {name} must be two ascending numbers; found {pair!r}"
             )
         complete[name] = (float(pair[0]), float(pair[1]))
-    parameter_array(np.array(list(complete.values())).T)
+        ends = ("as its lower end", "as its upper end")
+        check_values(name, np.array(complete[name]), ends.__getitem__)
     return complete
 
 
