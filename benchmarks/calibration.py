@@ -20,19 +20,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from xashpc.features.held_out import hold_out
 from xashpc.features.wacsf import Wacsf
 from xashpc.reproduction.carbone import make_dataset, read_cu_sites
 from xashpc.reproduction.li import read_oxygens
 from xashpc.reproduction.rankine import read_cu
-from xashpc.training.calibrated import Uncertainty, trained_intervals
+from xashpc.training.calibrated import Uncertainty, split_value_entries, trained_intervals
 from xashpc.training.class_calibration import reliability
 from xashpc.training.forward import KernelForward
 from xashpc.training.forward_calibration import NearestRow, held_out_entries
 from xashpc.training.intervals import judged_together
 from xashpc.training.labelled import CLASSES
 from xashpc.training.lce import LceOptions, train_lce
+from xashpc.training.ledge_calibration import CALIBRATION_ROWS, roughness
 from xashpc.training.ledge_data import read_ledge
 from xashpc.training.ledge_saved import LedgePredictor
 from xashpc.training.loop import predict
@@ -109,10 +111,31 @@ def ledge(arguments: argparse.Namespace) -> list[dict]:
     """The test rows of the network's own dataset."""
     path, table = arguments.ledge
     old = LedgePredictor.load(path)
-    card = old.calibrated(read_ledge(table, old.rows["test"].stop)).card
-    worth = card["calibration"]
-    return [{"model": f"{card['model']['name']}, {card['ion']}", "after": worth,
-             "before": worth["training_errors"], "scores": card["scores"]}]  # fmt: skip
+    data = read_ledge(table, old.rows["test"].stop)
+    new = old.calibrated(data)
+    worth, parts = new.card["calibration"], old.rows
+    said, truth = {}, {}
+    for part in ("validation", "test"):
+        said[part] = new.spectra(data.parameters[parts[part]])[0][:CALIBRATION_ROWS].astype(float)
+        truth[part] = data.spectra[parts[part]][:CALIBRATION_ROWS].astype(float)
+    alike = Uncertainty.of_card(split_value_entries(said, truth, ""))
+    errors, by_row = np.abs(said["test"] - truth["test"]), {}
+    for name, believed in (("roughness", new), ("alike", alike)):
+        inside = (errors <= believed.half_width(said["test"], 0.68)).mean(axis=1)
+        by_row[name] = np.quantile(inside, (0.05, 0.95)).tolist()
+        by_row[name + " score"] = [
+            interval_score(errors, believed.half_width(said["test"], level), level)
+            for level in (0.68, 0.95)
+        ]
+    correlation = spearmanr(roughness(said["test"]), errors.mean(axis=1)).statistic
+    return [{"model": f"{new.card['model']['name']}, {new.card['ion']}", "after": worth,
+             "before": worth["training_errors"], "scores": new.card["scores"], "by_row": by_row,
+             "rank_correlation": float(correlation)}]  # fmt: skip
+
+
+def interval_score(errors: NDArray, width: NDArray, level: float) -> float:
+    """Gneiting and Raftery, J. Am. Stat. Assoc. 102, 359 (2007), eq. 43."""
+    return float((2 * width + 2 / (1 - level) * np.maximum(errors - width, 0)).mean())
 
 
 def oxygen(arguments: argparse.Namespace) -> list[dict]:

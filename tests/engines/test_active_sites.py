@@ -151,6 +151,12 @@ def test_a_loop_over_sites_learns_drops_what_fails_and_keeps_its_model(store, fo
     strontium = perovskite("Sr", 3.92)
     site = next(n for n, atom in enumerate(strontium) if atom.specie.symbol == "Ti")
     assert saved.spectra(strontium, [site]).shape == (1, len(saved.energy))
+    (origin,) = saved.facts["data"]
+    assert origin["campaign"] == campaign.campaign_id and origin["rows"] == rounds[-1]["n"]
+    assert len(origin["key"]) == 64 and saved.facts["split"]["by"] == "formula"
+    assert saved.facts["scores"]["test"]["error_median"] == rounds[-1]["error_median"]
+    # A dozen sites are too few to calibrate by, and it says so.
+    assert not saved.uncertainty.known and "20 sites or more" in saved.uncertainty.text()
     assert rounds[-1]["error_median"] < rounds[0]["error_median"]
 
 

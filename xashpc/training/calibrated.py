@@ -35,6 +35,10 @@ BY_DISTANCE = {
     "source": "Vovk, Ann. Math. Artif. Intell. 74, 9 (2015); Papadopoulos et al., J. Artif. "
     "Intell. Res. 40, 815 (2011)",
 }
+BY_ROUGHNESS = {
+    "method": "split conformal prediction, errors in units of the predicted spectrum's roughness",
+    "source": "Lei et al., J. Am. Stat. Assoc. 113, 1094 (2018), sec. 5.2",
+}
 OLDER = "the model was saved before calibrations were kept; train it again to have one"
 
 
@@ -175,25 +179,37 @@ def split_class_entries(
 
 
 def split_value_entries(
-    said: Mapping[str, NDArray], truth: Mapping[str, NDArray], held_out: str
+    said: Mapping[str, NDArray],
+    truth: Mapping[str, NDArray],
+    held_out: str,
+    hardness: Mapping[str, NDArray] | None = None,
+    method: Mapping[str, str] = SPLIT_CONFORMAL,
 ) -> dict[str, Any]:
     """As :func:`split_class_entries`, intervals; ``train``, where given, is what is better not
     believed: the errors of rows that the network was fitted to.
+
+    Parameters
+    ----------
+    hardness : mapping, optional
+        Of ``validation`` and ``test``, (n,) each: see :class:`FoldedRows`.
     """
-    nothing = {part: np.zeros_like(values) for part, values in said.items()}
-
-    def fitted(part: str) -> Intervals:
-        return Intervals.fit(said[part], nothing[part], truth[part])
-
-    intervals = fitted("validation")
+    rows = {
+        part: FoldedRows(said[part], truth[part], np.zeros(len(said[part]), np.int64),
+                         None if hardness is None else hardness[part])
+        for part in ("validation", "test") if part in said
+    }  # fmt: skip
+    unit = rows["validation"].unit()
+    intervals = Intervals.fit(*rows["validation"].told(unit))
     found: dict[str, Any] = {"intervals": intervals.to_dict()}
-    if "test" in said:
-        tested = said["test"], nothing["test"], truth["test"]
-        found["calibration"] = intervals.judged(*tested)
+    if unit is not None:
+        found["hardness_unit"] = unit.tolist()
+    if "test" in rows:
+        found["calibration"] = intervals.judged(*rows["test"].told(unit))
         if "train" in said:
-            found["calibration"]["training_errors"] = fitted("train").judged(*tested)
-    sizes = [len(said[part]) if part in said else 0 for part in ("validation", "test")]
-    return {**found, "calibrated": about_split(False, held_out, *sizes)}
+            naive = trained_intervals(said["train"], truth["train"])
+            found["calibration"]["training_errors"] = naive.judged(*rows["test"].told(None))
+    sizes = [len(rows[part].said) if part in rows else 0 for part in ("validation", "test")]
+    return {**found, "calibrated": _about(method, held_out, *sizes)}
 
 
 def trained_intervals(said: ArrayLike, truth: ArrayLike) -> Intervals:
@@ -203,7 +219,7 @@ def trained_intervals(said: ArrayLike, truth: ArrayLike) -> Intervals:
 
 
 def about_split(classes: bool, held_out: str, rows: int, test_rows: int) -> dict[str, Any]:
-    """Entry ``calibrated`` where one set of rows calibrates and another judges."""
+    """Entry ``calibrated`` where some rows calibrate and others judge."""
     return _about(TEMPERATURE if classes else SPLIT_CONFORMAL, held_out, rows, test_rows)
 
 

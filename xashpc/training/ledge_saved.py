@@ -15,7 +15,7 @@ from xashpc.training.calibrated import Uncertainty
 from xashpc.training.card_facts import data_facts, key_of_arrays
 from xashpc.training.cards import read_card, write_network
 from xashpc.training.ledge import LedgeFit, predict_rows
-from xashpc.training.ledge_calibration import held_out_entries
+from xashpc.training.ledge_calibration import held_out_entries, roughness
 from xashpc.training.ledge_data import LedgeData, ParameterBox
 from xashpc.training.ledge_options import LedgeOptions
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CARD_VERSION = 1
+_CALIBRATION = ("intervals", "hardness_unit", "calibration")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,14 @@ class LedgePredictor:
     def uncertainty(self) -> Uncertainty:
         """What the card says of its calibration."""
         return Uncertainty.of_card(self.card)
+
+    def half_width(self, spectra: ArrayLike, level: float) -> NDArray[np.float64] | None:
+        """(n, n_energy) of predicted spectra: plus and minus this holds ``level`` of the values.
+
+        None where the card says nothing of that.
+        """
+        values = np.asarray(spectra, dtype=np.float64)
+        return self.uncertainty.half_width(values, level, hardness=roughness(values))
 
     @property
     def rows(self) -> dict[str, slice]:
@@ -90,7 +99,7 @@ class LedgePredictor:
         """
         self.check_data(data)
         found = held_out_entries(lambda rows: self.spectra(rows)[0], data, self.rows)
-        kept = {n: v for n, v in self.card.items() if n not in ("intervals", "calibration")}
+        kept = {n: v for n, v in self.card.items() if n not in _CALIBRATION}
         facts = {"data": _data_facts(data), "seed": self.card["options"]["seed"]}
         return LedgePredictor(self.network, {**kept, **facts, **found})
 

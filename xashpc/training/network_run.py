@@ -7,15 +7,14 @@ import logging
 import os
 import platform
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xashpc import __version__
 from xashpc.errors import ConfigError
 from xashpc.extras import require
 from xashpc.models import get_model
 from xashpc.models.base import Model
+from xashpc.training.card_facts import versions_of
 from xashpc.training.cards import write_network
 from xashpc.training.checkpoint import FILE as CHECKPOINT
 from xashpc.training.held_out import uncertainty
@@ -214,7 +213,7 @@ def _card(
         "epochs_trained": trainer.progress.epoch,
         "history": list(results_of(trainer.progress.history)),
         "options": options.to_dict(),
-        "versions": _versions(),
+        "versions": versions_of(_PACKAGES),
     }
 
 
@@ -237,16 +236,6 @@ def _input_card(source: RowSource, found: Moments) -> dict[str, Any]:
     if energy is not None:
         card["energy_ev"] = energy.tolist()
     return card
-
-
-def _versions() -> dict[str, str]:
-    found = {"xashpc": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _save(

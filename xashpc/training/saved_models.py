@@ -144,10 +144,9 @@ class LedgeModel(SavedModel):
             )
             for row, hits in zip(folded, box.outside(folded), strict=True)
         ]
-        believed = self.saved.uncertainty
         return prediction_of(
-            names, self.saved.energy.tolist(), values, reasons, believed=believed,
-            width=believed.half_width(values, level), level=level,
+            names, self.saved.energy.tolist(), values, reasons, believed=self.saved.uncertainty,
+            width=self.saved.half_width(values, level), level=level,
         )  # fmt: skip
 
 
