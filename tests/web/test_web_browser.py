@@ -283,6 +283,67 @@ def test_a_page_fits_the_window_and_a_telephone(browser, address, path, name, he
     browser.set_window_size(1280, 900)
 
 
+LONG = "Hydroxylapatite" + "verylongunbrokenmineralname" * 6
+SENTENCE = "A name that a database wrote as a sentence, with locality, author and year. " * 3
+
+
+@pytest.fixture
+def long_names(stocked):
+    """A spectrum and a failure whose every text is long, in a campaign of a long name."""
+    store, campaign = stocked.store, "long-" + "x" * 60
+    document = store.get(stocked.keys["feff"])
+    repair = {"handler": "h", "problem": "p", "what": LONG, "before": [1] * 90, "after": LONG}
+    texts = {"name": LONG, "source_id": f"{LONG}.cif", "formula": "Ca10P6O24(SiO4)" * 9,
+             "profile": LONG, "citation": SENTENCE, "licence": SENTENCE,
+             "absorbing_element": "Zr", "campaigns": [campaign]}  # fmt: skip
+    outcome = {"status": "quarantined", "reason": "unknown", "message": LONG * 9,
+               "repairs": [repair] * 3}  # fmt: skip
+    keys = ["1" * 64, "2" * 64]
+    store._spectra.insert_many([
+        {**document, **texts, "_id": keys[0]},
+        {**document, **texts, "_id": keys[1], "name": SENTENCE, "spectrum": None,
+         "outcome": outcome},
+    ])  # fmt: skip
+    store.put_campaign({"_id": campaign, "name": LONG, "config": {}, "stage": "running",
+                        "created_at": document["created_at"]})  # fmt: skip
+    store.put_refusals(campaign, [{"source": "s", "source_id": LONG, "name": SENTENCE,
+                                   "code": "disordered", "message": SENTENCE}])  # fmt: skip
+    yield campaign, keys[0], stocked.keys["feff"]
+    store._spectra.delete_many({"_id": {"$in": keys}})
+    for name in ("campaigns", "refusals", "tallies"):
+        query = {"_id" if name == "campaigns" else "campaign": campaign}
+        store._connection.database[name].delete_many(query)
+
+
+def test_long_names_neither_widen_a_page_nor_hide_what_stands_beside_them(
+    browser, address, long_names
+):
+    campaign, key, other = long_names
+    paths = ("/campaigns", f"/campaigns/{campaign}", "/spectra?element=Zr", f"/spectra/{key}",
+             f"/overlay?key={key}&key={other}", f"/failures?campaign={campaign}")  # fmt: skip
+    measured = """
+        const seen = e => e.getBoundingClientRect();
+        return [document.documentElement.scrollWidth - window.innerWidth,
+                seen(document.querySelector('.top')).height,
+                Math.max(0, ...[...document.querySelectorAll('tbody tr')].map(r => seen(r).height)),
+                [...document.querySelectorAll('.clamp')].every(c => c.title === c.textContent)];
+    """
+    try:
+        for width in (1280, 390):
+            # A window cannot be narrower than 500 pixels; what it shows can.
+            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            for path in paths:
+                browser.get(f"{address}{path}")
+                if "overlay" in path:
+                    _until(browser, "return document.querySelectorAll('.key-list li').length == 2")
+                beyond, top, row, told = browser.execute_script(measured)
+                assert beyond <= 0, (width, path)
+                assert top < 120 and row < 240 and told, (width, path, top, row)
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_in_the_dark_the_page_is_dark(browser, address, stocked):
     media = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)

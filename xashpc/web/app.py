@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask
 from jinja2 import StrictUndefined
+from markupsafe import Markup, escape
 
 from xashpc import __version__
 from xashpc.storage import Store
@@ -16,6 +17,7 @@ from xashpc.web import campaigns, errors, failures, ions, models, overlay, sites
 from xashpc.web.guard import Guard
 from xashpc.web.services import Services, Watch
 
+SHORT = 24  # characters that need no clamp
 MAX_REQUEST_BYTES = 16 * 1024  # a sign-in form; nothing else is taken
 
 
@@ -91,7 +93,16 @@ def rounded(number: int) -> str:
     return f"{int(float(f'{number:.1e}')):,}"
 
 
+def clamped(words: Any) -> Markup:
+    """Others' text in three lines at most, the whole of it in the title."""
+    safe = escape(words)
+    if len(safe) <= SHORT:
+        return safe
+    return Markup(f'<span class="clamp" title="{safe}">{safe}</span>')
+
+
 FILTERS = {
+    "clamped": clamped,
     "when": when,
     "ago": ago,
     "size": size,
