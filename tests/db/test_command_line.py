@@ -14,6 +14,7 @@ from pymatgen.core import Lattice, Structure
 from ruamel.yaml import YAML
 
 from xashpc.cli.main import cli
+from xashpc.disk import sole_user
 from xashpc.errors import ConfigError, FilterError, NotFoundError, SourceError
 from xashpc.flows import local
 from xashpc.flows.config import CampaignConfig
@@ -313,5 +314,23 @@ def test_a_campaign_that_would_fail_later_leaves_nothing_behind(store, folder):
     error = failure("run", "typo.yaml", "--workers", "1")
     assert isinstance(error, ConfigError) and "n_fold" in str(error)
     assert store.campaigns().empty and not (folder / "results").exists()
+    launchpad = LaunchPad.from_file(str(folder / "my_launchpad.yaml"))
+    assert launchpad.get_wf_ids() == []
+
+
+def test_a_campaign_that_another_command_runs_is_left_alone(store, folder):
+    (folder / "cifs").mkdir()
+    (folder / "cifs" / "a.cif").write_text("data_a\n")
+    campaign = {
+        "name": "twice", "absorbers": ["Ti"],
+        "structures": [{"kind": "files", "paths": [str(folder / "cifs")]}],
+    }  # fmt: skip
+    task = {"_fw_name": "{{xashpc.firetasks.PlanTask}}", "campaign": campaign}
+    workflow = {"fws": [{"fw_id": -1, "spec": {"_tasks": [task]}}], "links": {}, "metadata": {}}
+    with (folder / "twice.yaml").open("w") as stream:
+        YAML().dump(workflow, stream)
+    with sole_user(folder / "results" / CampaignConfig.from_dict(campaign).campaign_id):
+        error = failure("run", "twice.yaml", "--workers", "1")
+    assert isinstance(error, ConfigError) and "another process" in str(error)
     launchpad = LaunchPad.from_file(str(folder / "my_launchpad.yaml"))
     assert launchpad.get_wf_ids() == []
