@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from xashpc.cli.main import cli
 from xashpc.disk import sole_user
-from xashpc.errors import ConfigError, FilterError, NotFoundError, SourceError
+from xashpc.errors import ConfigError, FilterError, NotFoundError, SourceError, SpectrumError
 from xashpc.flows import local
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.workflow import expanded_workflow
@@ -292,6 +292,10 @@ def test_misspelt_elements_files_and_formats_are_told_apart(store, result, folde
     assert isinstance(error, ConfigError) and "'ti' is no element symbol" in str(error)
     error = failure("nearest", "measurd.dat")
     assert isinstance(error, ConfigError) and "no file measurd.dat" in str(error)
+    for text in ("", "1 2\n1 3\n"):
+        (folder / "measured.dat").write_text(text)
+        error = failure("nearest", "measured.dat", "--element", "Ti", "--edge", "K")
+        assert isinstance(error, SpectrumError) and "measured.dat" in str(error)
     key = result(0).calculation.key
     (folder / "file").write_text("not a folder")
     error = failure("show", key, "--plot", "file/x.png")

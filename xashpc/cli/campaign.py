@@ -231,7 +231,13 @@ def _work(job: CampaignRun, workers: local.LocalRun) -> None:
         progress.close()
 
 
-@click.command()
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc campaigns
+  xashpc campaigns kedge-lce-1a2b3c4d"""
+)
 @click.argument("campaign", required=False)
 @click.pass_obj
 def campaigns(settings: Settings, campaign: str | None) -> None:
@@ -253,7 +259,12 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in counts.items())
 
 
-@click.command()
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc refusals kedge-lce-1a2b3c4d"""
+)
 @click.argument("campaign")
 @click.pass_obj
 def refusals(settings: Settings, campaign: str) -> None:
