@@ -14,7 +14,8 @@ from pymatgen.core import Lattice, Structure
 from ruamel.yaml import YAML
 
 from xashpc.cli.main import cli
-from xashpc.errors import ConfigError, FilterError, NotFoundError, SourceError
+from xashpc.disk import sole_user
+from xashpc.errors import ConfigError, FilterError, NotFoundError, SourceError, SpectrumError
 from xashpc.flows import local
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.workflow import expanded_workflow
@@ -313,6 +314,10 @@ def test_misspelt_elements_files_and_formats_are_told_apart(store, result, folde
     assert isinstance(error, ConfigError) and "'ti' is no element symbol" in str(error)
     error = failure("nearest", "measurd.dat")
     assert isinstance(error, ConfigError) and "no file measurd.dat" in str(error)
+    for text in ("", "1 2\n1 3\n"):
+        (folder / "measured.dat").write_text(text)
+        error = failure("nearest", "measured.dat", "--element", "Ti", "--edge", "K")
+        assert isinstance(error, SpectrumError) and "measured.dat" in str(error)
     key = result(0).calculation.key
     (folder / "file").write_text("not a folder")
     error = failure("show", key, "--plot", "file/x.png")
@@ -335,5 +340,23 @@ def test_a_campaign_that_would_fail_later_leaves_nothing_behind(store, folder):
     error = failure("run", "typo.yaml", "--workers", "1")
     assert isinstance(error, ConfigError) and "n_fold" in str(error)
     assert store.campaigns().empty and not (folder / "results").exists()
+    launchpad = LaunchPad.from_file(str(folder / "my_launchpad.yaml"))
+    assert launchpad.get_wf_ids() == []
+
+
+def test_a_campaign_that_another_command_runs_is_left_alone(store, folder):
+    (folder / "cifs").mkdir()
+    (folder / "cifs" / "a.cif").write_text("data_a\n")
+    campaign = {
+        "name": "twice", "absorbers": ["Ti"],
+        "structures": [{"kind": "files", "paths": [str(folder / "cifs")]}],
+    }  # fmt: skip
+    task = {"_fw_name": "{{xashpc.firetasks.PlanTask}}", "campaign": campaign}
+    workflow = {"fws": [{"fw_id": -1, "spec": {"_tasks": [task]}}], "links": {}, "metadata": {}}
+    with (folder / "twice.yaml").open("w") as stream:
+        YAML().dump(workflow, stream)
+    with sole_user(folder / "results" / CampaignConfig.from_dict(campaign).campaign_id):
+        error = failure("run", "twice.yaml", "--workers", "1")
+    assert isinstance(error, ConfigError) and "another process" in str(error)
     launchpad = LaunchPad.from_file(str(folder / "my_launchpad.yaml"))
     assert launchpad.get_wf_ids() == []

@@ -21,8 +21,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.replace", no_space)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as told:
         write_json(path, {"a": 2})
+    assert told.value.filename == str(path)
     assert os.listdir(tmp_path) == ["state.json"] and '"a": 1' in path.read_text()
 
 

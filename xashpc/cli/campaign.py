@@ -18,6 +18,7 @@ from xashpc.cli.database import ensure_database, find_launchpad, open_store
 from xashpc.cli.ledge import LedgeRun
 from xashpc.cli.settings import Settings
 from xashpc.cli.study import StudyRun
+from xashpc.disk import sole_user
 from xashpc.errors import ConfigError, NotFoundError
 from xashpc.flows import local
 from xashpc.flows.active_config import ActiveConfig
@@ -98,16 +99,19 @@ class SiteRun(CampaignRun):
 
     summary = "report.html"
 
-    def prepare(self, launchpad: LaunchPad, *, stage: str | None, retry_quarantined: bool) -> None:
-        again = stage is not None or retry_quarantined
-        if again and not local.is_added(launchpad, self.config):
+    def check(self, launchpad: LaunchPad, *, again: bool) -> None:
+        if local.is_added(launchpad, self.config):
+            return
+        if again:
             raise ConfigError(
                 f"campaign {self.campaign} is new here: run it first without "
                 "--from/--retry-quarantined"
             )
+        check_campaign(self.config)
+
+    def prepare(self, launchpad: LaunchPad, *, stage: str | None, retry_quarantined: bool) -> None:
+        again = stage is not None or retry_quarantined
         if not again:
-            if not local.is_added(launchpad, self.config):
-                check_campaign(self.config)
             self.add_or_resume(launchpad)
             return
         reclaimed = local.reclaim(launchpad, self.campaign, fizzled=True)
@@ -201,25 +205,39 @@ def run(
         launchpad = local.open_launchpad(launchpad_file)
         local.ensure_initialised(launchpad)
         job = run_of(store, config, directory)
-        job.prepare(launchpad, stage=stage, retry_quarantined=retry_quarantined)
-        progress = job.progress()
-        count = workers or len(os.sched_getaffinity(0))
-        try:
-            local.LocalRun(launchpad_file, config, directory, count).run(progress)
-        except KeyboardInterrupt:
-            progress.close()
-            click.echo("\nStopped; nothing is lost. Run the same command to resume.", err=True)
-            sys.exit(130)
-        except local.CampaignFailedError:
-            if job.tells_of_failures:
-                job.summarise()
-            raise
-        finally:
-            progress.close()
-        job.summarise()
+        job.check(launchpad, again=stage is not None or retry_quarantined)
+        # Two commands of one campaign would add its tasks twice, or give back each other's.
+        with sole_user(directory):
+            job.prepare(launchpad, stage=stage, retry_quarantined=retry_quarantined)
+            count = workers or len(os.sched_getaffinity(0))
+            _work(job, local.LocalRun(launchpad_file, config, directory, count))
+            job.summarise()
 
 
-@click.command()
+def _work(job: CampaignRun, workers: local.LocalRun) -> None:
+    """Run the workers to the end, or until Ctrl-C."""
+    progress = job.progress()
+    try:
+        workers.run(progress)
+    except KeyboardInterrupt:
+        progress.close()
+        click.echo("\nStopped; nothing is lost. Run the same command to resume.", err=True)
+        sys.exit(130)
+    except local.CampaignFailedError:
+        if job.tells_of_failures:
+            job.summarise()
+        raise
+    finally:
+        progress.close()
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc campaigns
+  xashpc campaigns kedge-lce-1a2b3c4d"""
+)
 @click.argument("campaign", required=False)
 @click.pass_obj
 def campaigns(settings: Settings, campaign: str | None) -> None:
@@ -241,7 +259,12 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in counts.items())
 
 
-@click.command()
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc refusals kedge-lce-1a2b3c4d"""
+)
 @click.argument("campaign")
 @click.pass_obj
 def refusals(settings: Settings, campaign: str) -> None:

@@ -44,16 +44,30 @@ class CampaignRun(ABC):
         self.store, self.config, self.directory = store, config, directory
         self.campaign: str = config.campaign_id
 
+    def check(self, launchpad: LaunchPad, *, again: bool) -> None:
+        """Refuse what cannot be run, before a folder is made or a task added.
+
+        Parameters
+        ----------
+        again
+            Whether a stage is to be repeated.
+
+        Raises
+        ------
+        ConfigError
+            If it has no such stages.
+        """
+        if again:
+            raise ConfigError(self.no_stages)
+
     def prepare(self, launchpad: LaunchPad, *, stage: str | None, retry_quarantined: bool) -> None:
         """Add the campaign, or make what is left of an earlier run ready again.
 
         Raises
         ------
         ConfigError
-            If it has no such stages, or has ended and its results are elsewhere.
+            If it has ended and its results are elsewhere.
         """
-        if stage or retry_quarantined:
-            raise ConfigError(self.no_stages)
         self.add_or_resume(launchpad)
 
     def add_or_resume(self, launchpad: LaunchPad) -> None:

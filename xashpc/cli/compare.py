@@ -39,8 +39,8 @@ Examples:
   xashpc compare --structure anatase.cif --site 0 --engines feff,fdmnes,ocean
   xashpc compare --structure anatase.cif --engines feff,ocean --element Ti \\
       --recorded runs/ocean_anatase --plot anatase.png --json anatase.json
-  xashpc compare --structure anatase.cif --engines feff --spectrum measured=anatase.dat \\
-      --profile feff=fast --fwhm 0.5
+  xashpc compare --structure anatase.cif --engines feff --element Ti \\
+      --spectrum measured=anatase.dat --profile feff=fast --fwhm 0.5
 
 \b
 An engine is run when it is installed (XASHPC_FDMNES, XASHPC_OCEAN and

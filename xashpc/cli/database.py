@@ -78,7 +78,15 @@ def _start_embedded(folder: Path, port: int | None) -> tuple[server.ServerInfo, 
     return info, path
 
 
-@click.group()
+@click.group(
+    epilog="""
+\b
+Examples:
+  xashpc db start             here, in xashpc-data/; writes my_launchpad.yaml
+  xashpc db status
+  xashpc db stop
+  xashpc db dictionary        every field of every document"""
+)
 def db() -> None:
     """The embedded database: one machine, loopback only. Larger sites use their own MongoDB."""
 

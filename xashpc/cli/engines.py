@@ -8,7 +8,13 @@ from xashpc.engines import engine_names, get_engine
 from xashpc.errors import EngineNotFoundError, MissingExtraError
 
 
-@click.command()
+@click.command(
+    epilog="""
+\b
+Examples:
+  xashpc engines
+  xashpc engines --settings"""
+)
 @click.option("--settings", is_flag=True, help="Also print every setting of every profile.")
 def engines(settings: bool) -> None:
     """List the engines, their versions and profiles."""

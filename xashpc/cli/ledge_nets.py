@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 EXISTING = click.Path(exists=True, path_type=Path)
 
 
-@click.group()
+@click.group(
+    epilog="""
+\b
+Examples:
+  xashpc ledge train results/ledge-ni2-1a2b3c4d/Ni2+.zarr --minutes 5
+  xashpc ledge train Ni2+.zarr --paper --out paper                the paper's recipe
+  xashpc ledge evaluate Ni2+.keras Ni2+.zarr --variants 10000     Oh and C4v
+  xashpc ledge evaluate Co2+.keras --compounds                    table 4
+  xashpc ledge predict Ni2+.keras parameters.csv spectra.npz
+  xashpc ledge report results/ledge-ni2-1a2b3c4d                  ledge.html, figures/"""
+)
 def ledge() -> None:
     """Networks from the parameters of a 2p model spectrum to the spectrum."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,14 @@ def _given(store: Store, what: str) -> tuple[Spectrum, str | None, dict[str, str
             found = read_xdi(path)
             return found.spectrum, None, {"element": found.element, "edge": found.edge}
     try:
-        columns = np.loadtxt(path, usecols=(0, 1), ndmin=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of an empty file: told below
+            columns = np.loadtxt(path, usecols=(0, 1), ndmin=2)
     except (ValueError, UnicodeDecodeError) as error:
         raise SpectrumError(
             f"{path}: expected two columns of numbers, energy (eV) and intensity: {error}"
         ) from error
-    return Spectrum(columns[:, 0], columns[:, 1], "arbitrary"), None, {}
+    try:
+        return Spectrum(columns[:, 0], columns[:, 1], "arbitrary"), None, {}
+    except SpectrumError as error:
+        raise SpectrumError(f"{path}: {error}") from error

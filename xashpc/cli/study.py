@@ -61,7 +61,14 @@ class StudyRun(CampaignRun):
         click.secho(f"results: {self.directory}", bold=True)
 
 
-@click.command("studies")
+@click.command(
+    "studies",
+    epilog="""
+\b
+Examples:
+  xashpc studies
+  xashpc studies ni2-ensemble-1a2b3c4d --format json""",
+)
 @click.argument("study", required=False)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table",
               show_default=True)  # fmt: skip

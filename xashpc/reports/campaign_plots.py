@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from xashpc.reports import figure_style as style
+from xashpc.reports import wording
 
 _OUTCOMES = ("ok", "repaired", "quarantined", "refused", "remaining")
 
@@ -39,7 +40,7 @@ def outcome_bars(counts: Mapping[str, int]) -> Figure:
     axes.invert_yaxis()
     axes.set(xlim=(0, max(values) * 1.18), xlabel="Sites (refused: inputs)")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    style.title(axes, f"{asked:,} sites asked for")
+    style.title(axes, f"{wording.number(asked, 'site')} asked for")
     return figure
 
 
@@ -50,8 +51,12 @@ def _share(outcome: str, count: int, asked: int) -> str:
     return f"{count:,}  ({100 * count / asked:.{0 if asked < 1000 else 1}f} %)"
 
 
+# 1, 2 and 5 times powers of ten are labelled: below this ratio there may be one of them, or none.
+LEAST_LOG_RATIO = 5.0
+
+
 def runtime_histogram(frame: pd.DataFrame) -> Figure:
-    """Wall seconds in the engine of the computed sites, on a logarithmic axis.
+    """Wall seconds in the engine of the computed sites; unless they are alike, a logarithmic axis.
 
     Parameters
     ----------
@@ -77,12 +82,13 @@ def runtime_histogram(frame: pd.DataFrame) -> Figure:
     )
     median = float(known["runtime_s"].median())
     axes.axvline(median, color=style.INK, linestyle=(0, (4, 3)), linewidth=1.1)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if _leads(value) else "")
+    if high > LEAST_LOG_RATIO * low:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if _leads(value) else "")
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="Wall time in the engine, all attempts together (s)", ylabel="Sites")
-    style.title(axes, f"Median {median:,.0f} s (dashed), {len(known):,} sites")
+    style.title(axes, f"Median {median:,.0f} s (dashed), {wording.number(len(known), 'site')}")
     axes.legend(frameon=False, fontsize=9, labelcolor=style.INK)
     return figure
 

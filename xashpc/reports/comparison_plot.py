@@ -44,7 +44,7 @@ def comparison_figure(
         offset = number * _STACK * top
         stacked.plot(energy, one.intensity + offset, linewidth=1.6, **look)
         text = stacked.annotate(
-            one.name if number == 0 else f"{one.name}\n{-one.shift_ev:+.2f} eV",
+            one.name if number == 0 else f"{one.name}\n{0.0 - one.shift_ev:+.2f} eV",
             # above the pre-edge, where every spectrum is low
             (1.0 - comparison.options.below_ev, offset + 0.15 * top), fontsize=8.5,
             color=look["color"],

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from xashpc.processing.site_average import SiteComparison
 from xashpc.reports import figure_style as style
+from xashpc.reports import wording
 
 # More lines than this are a band of their own: the legend names the first ones.
 MAX_NAMED = 8
@@ -29,6 +30,6 @@ def site_average(found: SiteComparison) -> Figure:
     axes.legend(fontsize=8, frameon=False)
     # A name comes from data, and a font has no sign for control characters.
     name = "".join(c if c.isprintable() else "?" for c in found.name)
-    title = f"{name}: {found.element} {found.edge} edge, {len(found.sites)} sites"
+    title = f"{name}: {found.element} {found.edge} edge, {wording.number(len(found.sites), 'site')}"
     style.title(axes, title)
     return figure

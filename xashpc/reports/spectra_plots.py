@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from xashpc.reports import figure_style as style
+from xashpc.reports import wording
 
 # More faint lines than this per class make one solid area and a slow figure; the bold mean is
 # always over all sites, and the panel's title says how many are drawn.
@@ -47,7 +48,7 @@ def spectra_by_class(dataset: xr.Dataset, *, pre_edge_cut_ev: float | None = Non
     _draw_together(together, energy, groups)
     others = len(labels) - sum(len(rows) for rows in groups.values())
     element, edge = dataset.attrs.get("element", ""), dataset.attrs.get("edge", "")
-    heading = f"{element} {edge} edge, {len(labels) - others:,} sites"
+    heading = f"{element} {edge} edge, {wording.number(len(labels) - others, 'site')}"
     left_out = f" ({others:,} with other labels not drawn)" if others else ""
     style.title(together, heading + left_out)
     for row, name in enumerate(style.CLASSES):
@@ -193,8 +194,8 @@ def _intensity_label(unit: str) -> str:
 
 def _spectrum_title(document: Mapping[str, Any]) -> str:
     # Imported structures are often named by their formula: said once.
-    names = dict.fromkeys(str(document[k]) for k in ("name", "formula") if document.get(k))
-    subject = " ".join(names)
+    name, formula = (str(document.get(key) or "") for key in ("name", "formula"))
+    subject = name if formula in name.split() else f"{name} {formula}".strip()
     return f"{document.get('absorbing_element', '')} {document.get('edge', '')} edge  {subject}"
 
 

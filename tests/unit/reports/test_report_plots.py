@@ -199,6 +199,22 @@ def test_run_times_have_counts_by_outcome_and_a_median():
     figure = plots.runtime_histogram(frame)
     assert set(_legend(figure)) == {"ok (n = 3)", "quarantined (n = 1)"}
     assert "Median 30 s (dashed), 4 sites" in _texts(figure)
+    assert figure.axes[0].get_xscale() == "log"
+
+
+def test_run_times_that_are_alike_have_an_axis_with_numbers_on_it():
+    frame = pd.DataFrame({"runtime_s": [131.0, 158.0], "status": ["ok", "ok"]})
+    axes = plots.runtime_histogram(frame).axes[0]
+    axes.figure.draw_without_rendering()
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticklabels() if tick.get_text()]
+    assert sum(low <= tick.get_position()[0] <= high for tick in ticks) >= 3
+
+
+def test_one_site_is_one_site():
+    frame = pd.DataFrame({"runtime_s": [131.0], "status": ["ok"]})
+    assert "Median 131 s (dashed), 1 site" in _texts(plots.runtime_histogram(frame))
+    assert "1 site asked for" in _texts(plots.outcome_bars({"asked": 1, "ok": 1}))
 
 
 def test_repairs_in_vain_are_told_from_those_that_helped():
