@@ -34,8 +34,9 @@ def write_whole(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
         temporary.replace(path)
     except OSError as error:
-        # A full disk is told by the call that writes, which knows no name.
-        error.filename = error.filename if error.filename is not None else str(path)
+        # A full disk is told by the call that writes, which knows no name; others name our own.
+        if error.filename is None or Path(error.filename) == temporary:
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         temporary.unlink(missing_ok=True)
