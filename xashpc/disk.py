@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,22 @@ def write_whole(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(directory: Path) -> None:
+    """Make a folder if need be, and see that a file can stand in it, before work that ends there.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be made or written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write into the folder {directory}: {error.strerror}") from error
 
 
 def write_json(path: Path, data: Any, **options: Any) -> None:
