@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,11 +35,28 @@ def write_whole(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
         temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
         temporary.replace(path)
     except OSError as error:
-        # A full disk is told by the call that writes, which knows no name.
-        error.filename = error.filename if error.filename is not None else str(path)
+        # A full disk is told by the call that writes, which knows no name; others name our own.
+        if error.filename is None or Path(error.filename) == temporary:
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(directory: Path) -> None:
+    """Make a folder if need be, and see that a file can stand in it, before work that ends there.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be made or written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise ConfigError(f"cannot write into the folder {directory}: {error.strerror}") from error
 
 
 def write_json(path: Path, data: Any, **options: Any) -> None:

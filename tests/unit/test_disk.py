@@ -13,6 +13,10 @@ from xashpc.disk import read_yaml, sole_user, write_json, write_whole
 from xashpc.errors import ConfigError
 
 
+def _refused(path, mode):
+    raise PermissionError(1, "Operation not permitted", os.fspath(path))
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "state.json"
     write_json(path, {"a": 1})
@@ -24,6 +28,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
     with pytest.raises(OSError, match="No space left") as told:
         write_json(path, {"a": 2})
     assert told.value.filename == str(path)
+    monkeypatch.setattr("pathlib.Path.touch", _refused)
+    with pytest.raises(PermissionError) as told:
+        write_json(path, {"a": 2})
+    assert told.value.filename == str(path)  # not the temporary name
     assert os.listdir(tmp_path) == ["state.json"] and '"a": 1' in path.read_text()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import traceback
 import warnings
@@ -85,6 +86,9 @@ class LazyGroup(click.Group):
 def cli(context: click.Context, debug: bool, launchpad: str | None) -> None:
     """High-throughput x-ray absorption: structures to spectra to trained networks."""
     context.obj = Settings(launchpad=launchpad, debug=debug)
+    if not debug:
+        # TensorFlow, if a command comes to load it, tells of its build before it obeys anybody.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from xashpc.disk import check_writable
 from xashpc.reports.reproduction_page import write_reproduction
 from xashpc.reproduction import PAPERS, Reproduction
 from xashpc.reproduction import reproduce as run
@@ -35,6 +36,7 @@ Writes <PAPER>.html and <PAPER>.json into the output folder."""
 )
 def reproduce(paper: str, quick: bool, data: Path | None, output: Path) -> None:
     """Run what the available data allows of PAPER and print its table beside ours."""
+    check_writable(output)
     found = run(paper, data, quick=quick, say=lambda line: click.echo(line, err=True))
     _show(found)
     click.echo(write_reproduction(found.to_dict(), output / f"{paper}.html"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -62,3 +63,15 @@ def test_a_figure_without_a_format_is_refused_before_any_work(name):
 def test_the_handler_that_examples_name_is_one_that_acts():
     names = {handler.__name__ for handler in (*FEFF_HANDLERS, *FDMNES_HANDLERS)}
     assert BY_NAME["repaired_by"].example in names
+
+
+def test_tensorflow_is_quiet_unless_the_user_or_debug_wants_it(monkeypatch):
+    for arguments, before, after in (
+        (["engines", "--help"], None, "2"), (["engines", "--help"], "0", "0"),
+        (["--debug", "engines", "--help"], None, None),
+    ):  # fmt: skip
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+        if before is not None:
+            monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", before)
+        assert CliRunner().invoke(command.cli, arguments).exit_code == 0
+        assert os.environ.get("TF_CPP_MIN_LOG_LEVEL") == after

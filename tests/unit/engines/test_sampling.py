@@ -96,6 +96,7 @@ def test_what_cannot_be_meant_is_named(arguments, code, said):
 @pytest.mark.parametrize(
     ("ranges", "words"),
     [({"T": [-5, 10]}, r"T must be .* found -5.0 as its lower end"),
+     ({"Dq": [0, 1000]}, r"Dq must be an energy within 10.0 eV .* found 1000.0 as its upper end"),
      ({"S1": [0.5, 9]}, r"S1 must be .* found 9.0 as its upper end")],
 )  # fmt: skip
 def test_a_wrong_end_of_a_range_is_told_as_a_plain_number(ranges, words):

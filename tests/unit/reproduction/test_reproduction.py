@@ -85,3 +85,10 @@ def test_the_ridge_finds_polynomials_again_and_none_of_a_higher_degree(lueder):
     assert ridge.predict(x[150:]) == pytest.approx(y[150:], abs=1e-6)
     worse = lueder.PolynomialRidge.fit(x[:150], y[:150], 2)
     assert np.abs(worse.predict(x[150:]) - y[150:]).max() > 0.05
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr("xashpc.cli.reproduce.run", lambda *_, **__: pytest.fail("work began"))
+    done = CliRunner().invoke(command, ["lueder2021", "-o", str(tmp_path / "file" / "out")])
+    assert isinstance(done.exception, ConfigError) and "cannot write into" in str(done.exception)

@@ -25,6 +25,9 @@ PAPER_RANGES = MappingProxyType(
 # A scaling of 1 is Hartree-Fock; solids are fitted with 0.6 to 1 (de Groot 2005, Coord. Chem. Rev.
 # 249, 31). Beyond 1.5 the number is a slip, such as 80 for 80 %.
 MAX_SCALING = 1.5
+# The widest range of Lueder 2021, table 1, ends at 1.4 eV (Ds). What is far beyond is in another
+# unit, such as 1000 for a Dq in cm^-1, and its spectrum would be zero all over the window.
+MAX_FIELD_EV = 10.0
 
 
 def parameter_array(parameters: np.ndarray | Mapping[str, object], *, columns=NAMES) -> np.ndarray:
@@ -84,7 +87,11 @@ def check_values(
     name: str, values: np.ndarray, places: Callable[[int], str] = "in row {}".format
 ) -> None:
     """Raise InputError unless all ``values`` of a parameter can be meant."""
+    field = (np.abs(values) <= MAX_FIELD_EV, f"an energy within {MAX_FIELD_EV} eV of zero")
     rules = {
+        "Dq": field,
+        "Ds": field,
+        "Dt": field,
         "S1": ((values >= 0) & (values <= MAX_SCALING), f"between 0 and {MAX_SCALING}"),
         "S2": ((values >= 0) & (values <= MAX_SCALING), f"between 0 and {MAX_SCALING}"),
         "T": (values > 0, "a temperature above 0 K"),
