@@ -90,8 +90,13 @@ def read_yaml(path: Path, *, what: str = "", comments: bool = False) -> Any:
 
 
 @contextmanager
-def sole_user(directory: Path) -> Iterator[None]:
+def sole_user(directory: Path, otherwise: str = "wait for it, or stop it") -> Iterator[None]:
     """Keep other processes that ask in this way out of a folder; whoever dies lets go of it.
+
+    Parameters
+    ----------
+    otherwise
+        What to do when the folder is taken.
 
     Raises
     ------
@@ -103,10 +108,7 @@ def sole_user(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigError(
-                f"another process is at work in {directory}. Wait for it, stop it, or give "
-                "another folder"
-            ) from error
+            raise ConfigError(f"another process is at work in {directory}: {otherwise}") from error
         except OSError:
             pass  # a file system without locks
         yield

@@ -126,6 +126,11 @@ class SiteOptions:
                 f"ranks_per_node is {self.ranks_per_node}; expected at most {self.cores}, the "
                 "cores of a node, and --packing training"
             )
+        if self.qos is not None and self.scheduler != "slurm":
+            raise ConfigError(
+                f"qos {self.qos!r} is SLURM's; for {self.scheduler} give the centre's own line "
+                "with --directive, e.g. '#PBS -W x=qos:high'"
+            )
         mark = "#SBATCH " if self.scheduler == "slurm" else "#PBS "
         for line in self.directives:
             if not line.startswith(mark):

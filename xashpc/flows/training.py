@@ -131,7 +131,7 @@ def train_job(
     ConfigError
         If another process trains into the folder.
     """
-    with sole_user(Path(job.options.output)):
+    with sole_user(Path(job.options.output), "wait for it, stop it, or give another folder"):
         if job.ranks == 1 and discovery is None:
             return train_network(job.options, resume=resume, on_epoch=on_epoch)
         return run_ranks(

@@ -107,6 +107,7 @@ def test_a_site_folder_is_not_replaced_unasked(tmp_path):
         ({"ranks_per_node": 2}, "--packing training"),
         ({"packing": "training", "ranks_per_node": 9}, "at most 4"),
         ({"directives": ("#PBS -q x",)}, "#SBATCH"),
+        ({"scheduler": "torque", "walltime": "04:00:00", "qos": "high"}, "--directive"),
         ({"name": "my site"}, "letters"),
         ({"scheduler": "lsf"}, "slurm"),
     ],
