@@ -15,6 +15,8 @@ from xashpc.exporting import export
 from xashpc.exporting.xdi import parse_xdi, read_xdi, xdi_text
 from xashpc.importing import import_spectra
 from xashpc.storage import Store
+from xashpc.storage.blocks import Block
+from xashpc.storage.records import now
 
 pytestmark = pytest.mark.database
 
@@ -333,3 +335,18 @@ def test_nexus_says_whether_a_spectrum_was_measured_where_that_is_known(
         (entry,) = file.values()
         found = bool(entry["is_experimental"][()]) if "is_experimental" in entry else None
         assert found is expected
+
+
+def test_a_campaign_of_sampled_spectra_is_told_where_they_are(store, tmp_path):
+    request = {"engine": "multiplet", "engine_version": "1", "ion": "Ni2+", "seed": 0,
+               "first_row": 0, "n_rows": 2}  # fmt: skip
+    arrays = {"parameters": np.zeros((2, 9))}
+    store.blocks.put(Block("ab" * 32, request, arrays, 0, 1.0), "ledge")
+    store.put_campaign(
+        {"_id": "ledge", "name": "ledge", "config": {}, "stage": "done", "results": "/here",
+         "created_at": now()}
+    )  # fmt: skip
+    for form in ("csv", "ro-crate"):
+        with pytest.raises(ConfigError, match=r"zarr already: the datasets <ion>.zarr in /here"):
+            export(store, form, tmp_path / "out", campaign="ledge")
+    assert list(tmp_path.iterdir()) == []
