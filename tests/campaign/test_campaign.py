@@ -35,7 +35,7 @@ def test_run_goes_from_structures_to_a_report_and_does_nothing_twice(site):
 
     # What was found can be asked for, shown with its history, plotted, and taken back.
     found = site.quick("find", "--element", "Co", "--edge", "K", "--label", "O6")
-    assert "SrCoO3" in found.stdout and "1 spectra" in found.stdout
+    assert "SrCoO3" in found.stdout and "1 spectrum\n" in found.stdout
     key = site.quick("find", "--element", "Co", "--format", "keys").stdout.strip()
     shown = site.quick("show", key[:10], "--plot", "co.png").stdout
     assert "repair" in shown and "scf-unconverged" in shown
