@@ -256,5 +256,17 @@ def _write_scores(folder: Path) -> None:
     (models / "lce-cnn.keras").write_bytes(b"a network that is never opened")
     (models / "lce-cnn.json").write_text(
         json.dumps({"model": {"name": "lce-cnn"}, "element": "Ti", "edge": "K",
-                    "classes": ["T4", "S5", "O6"], "n_parameters": 1000, "rows": ["a"]})
+                    "classes": ["T4", "S5", "O6"], "n_parameters": 1000, "rows": ["a"],
+                    "scores": {"held_out": {"rows": 155, "macro_f1": 0.8125, "confusion": [[1]]}},
+                    "temperature": 1.75,
+                    "calibration": {
+                        "network": {"expected_calibration_error": 0.061},
+                        "tempered": {"expected_calibration_error": 0.023},
+                    },
+                    "calibrated": {"method": "temperature scaling", "source": "Guo 2017",
+                                   "held_out": "5 folds", "rows": 155, "test_rows": 155}})
     )  # fmt: skip
+    (models / "older.keras").write_bytes(b"a network that is never opened")
+    (models / "older.json").write_text(
+        json.dumps({"model": {"name": "older"}, "element": "Ti", "edge": "K", "temperature": "x"})
+    )

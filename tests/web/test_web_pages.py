@@ -186,6 +186,10 @@ def test_scores_are_those_of_the_evaluation_and_a_broken_one_says_so(client):
     assert "0.890" in text and "0.780" in text
     assert "it cannot be read" in text
     assert "lce-cnn.keras" in text
+    assert "macro_f1 0.8125 (held out, 155 rows)" in text
+    assert "temperature scaling, T = 1.75 (Guo 2017), 155 rows held out" in text
+    assert "calibration error 0.023, without 0.061" in text
+    assert "older.keras" in text and "its calibration cannot be read" in text
 
 
 def test_the_figure_is_a_png(client, stocked):

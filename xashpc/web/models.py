@@ -14,9 +14,10 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
-from xashpc.errors import InputError, NotFoundError
+from xashpc.errors import InputError, NotFoundError, PredictionError
 from xashpc.reports.figure_style import model_name
 from xashpc.reports.scores import class_names, runs_of
+from xashpc.training.calibrated import Uncertainty
 from xashpc.web.services import services
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ MAX_FOLDERS, MAX_FILES = 500, 1000
 MAX_BYTES = 64 * 1024 * 1024
 NETWORKS = (".keras", ".npz", ".joblib", ".zarr")
 SHADES = 8
+# Parts of the data that a network was not trained on, the most telling one first.
+HELD_OUT = ("test", "held_out", "validation")
 
 
 @blueprint.get("/models")
@@ -166,6 +169,40 @@ def _cards(root: Path) -> Iterator[dict[str, Any]]:
             "element": found.get("element"),
             "edge": found.get("edge"),
             "n_parameters": found.get("n_parameters"),
-            "n_rows": len(found["rows"]) if isinstance(found.get("rows"), list) else None,
+            "n_rows": _rows(found),
             "classes": ", ".join(map(str, found.get("classes") or ())),
+            "scores": _scores(found),
+            "calibration": _calibration(found),
         }
+
+
+def _rows(card: dict[str, Any]) -> int | None:
+    """Rows of the data that the model was made of."""
+    if isinstance(card.get("rows"), list):
+        return len(card["rows"])
+    data = card.get("data")
+    sizes = [one.get("rows") for one in data if isinstance(one, dict)] if data else []
+    return sum(sizes) if sizes and all(isinstance(size, int) for size in sizes) else None
+
+
+def _scores(card: dict[str, Any]) -> str | None:
+    """Scores on rows that the model was not trained on; None in older cards."""
+    parts = card.get("scores")
+    parts = parts if isinstance(parts, dict) else {}
+    for part in HELD_OUT:
+        found = parts.get(part)
+        if not isinstance(found, dict):
+            continue
+        numbers = {n: _number(value) for n, value in found.items() if n != "rows"}
+        told = ", ".join(f"{n} {value:.4g}" for n, value in numbers.items() if value is not None)
+        if told:
+            return f"{told} ({part.replace('_', ' ')}, {found.get('rows', '?')} rows)"
+    return None
+
+
+def _calibration(card: dict[str, Any]) -> str:
+    """How far the model can be believed, as 'xashpc predict' says it."""
+    try:
+        return Uncertainty.of_card(card).text()
+    except (PredictionError, TypeError, ValueError, KeyError):
+        return "its calibration cannot be read"
