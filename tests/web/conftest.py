@@ -253,6 +253,12 @@ def _write_scores(folder: Path) -> None:
                     "classes": ["T4", "S5", "O6"], "runs": runs})
     )  # fmt: skip
     (folder / "Fe-K.evaluation.json").write_text("{not json")
+    (folder / "Mn-K.evaluation.json").write_text("{}")
+    (folder / "Ni2+.evaluation.json").write_text(
+        json.dumps({"ion": "Ni2+", "model": "ledge-compact", "test": {
+            "n": 4000, "mse": 5.9e-4, "mae": 0.0113, "se_median": 0.0661, "below_3": 0.0535,
+            "below_7": 0.5395, "above_10": 0.2385}})
+    )  # fmt: skip
     (models / "lce-cnn.keras").write_bytes(b"a network that is never opened")
     (models / "lce-cnn.json").write_text(
         json.dumps({"model": {"name": "lce-cnn"}, "element": "Ti", "edge": "K",

@@ -27,7 +27,8 @@ def client(stocked):
 
 PAGES = (
     "/campaigns", f"/campaigns/{CAMPAIGN}", "/spectra", "/overlay", "/failures", "/models",
-    "/models/evaluation?name=titanates-1a2b3c/Ti-K.evaluation.json", "/workers", "/help",
+    "/models/evaluation?name=titanates-1a2b3c/Ti-K.evaluation.json",
+    "/models/evaluation?name=titanates-1a2b3c/Mn-K.evaluation.json", "/workers", "/help",
     "/failures?outcome=repaired",
 )  # fmt: skip
 
@@ -195,6 +196,14 @@ def test_scores_are_those_of_the_evaluation_and_a_broken_one_says_so(client):
 def test_the_figure_is_a_png(client, stocked):
     answer = client.get(f"/spectra/{stocked.keys['feff']}/plot.png")
     assert answer.data[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_network_of_2p_spectra_has_its_own_errors_and_no_f1(client):
+    assert "MSE 0.00059, MAE 0.0113, median SE 6.6%" in client.get("/models").text
+    url = f"/models/evaluation?name={CAMPAIGN}/Ni2%2B.evaluation.json"
+    text = client.get(url).text
+    assert "Ni2+ 2p network" in text and "classifiers" not in text
+    assert "<dt>SE below 3 %</dt><dd>5.3%</dd>" in text
 
 
 @pytest.mark.parametrize("url", ["/campaigns", f"/campaigns/{CAMPAIGN}", "/failures"])

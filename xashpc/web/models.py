@@ -58,7 +58,8 @@ def evaluation():
         raise NotFoundError("this evaluation cannot be read; the server's log says why")
     return render_template(
         "evaluation.html", name=wanted, found=found, classes=class_names(found),
-        runs=[_run(run, class_names(found)) for run in runs_of(found)],
+        runs=[_run(run, class_names(found)) for run in runs_of(found)], ion=found.get("ion"),
+        test=_test_of_2p(found),
     )  # fmt: skip
 
 
@@ -96,12 +97,29 @@ def _evaluations(root: Path) -> Iterator[dict[str, Any]]:
         row = {
             "name": name, "folder": str(path.parent.relative_to(root)), "element": element,
             "edge": edge, "skipped": "it cannot be read", "n_spectra": None, "best": [],
+            "told": None,
         }  # fmt: skip
-        if found is not None:
+        if found is not None and "ion" in found:
+            told = ", ".join(f"{name} {value}" for name, value in _test_of_2p(found).items())
+            row |= {"skipped": None, "edge": "2p", "told": told}
+        elif found is not None:
             runs = [_run(run, class_names(found)) for run in runs_of(found)]
             row |= {"skipped": found.get("skipped"), "n_spectra": found.get("n_spectra")}
             row["best"] = _best(runs)
         yield row
+
+
+def _test_of_2p(found: dict[str, Any]) -> dict[str, str]:
+    """Errors of a network of 2p spectra on its test spectra, for people; see docs/ledge_nets.md."""
+    test = found.get("test")
+    test = test if isinstance(test, dict) else {}
+    formats = {
+        "MSE": ("mse", "{:.3g}"), "MAE": ("mae", "{:.3g}"), "median SE": ("se_median", "{:.1%}"),
+        "SE below 3 %": ("below_3", "{:.1%}"), "below 7 %": ("below_7", "{:.1%}"),
+        "above 10 %": ("above_10", "{:.1%}"),
+    }  # fmt: skip
+    numbers = {name: (_number(test.get(key)), form) for name, (key, form) in formats.items()}
+    return {n: form.format(value) for n, (value, form) in numbers.items() if value is not None}
 
 
 def _best(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
