@@ -14,7 +14,13 @@ def oxygen() -> None:
     """Networks from an oxygen K-edge to its surroundings (Li et al. 2019)."""
 
 
-@oxygen.command()
+@oxygen.command(
+    epilog="""
+\b
+Examples:
+  xashpc oxygen train --snapshot POSCAR_0k 0K_O_all.dat --snapshot POSCAR_15ps 15ps_O_all.dat
+  xashpc oxygen train --task regressor --snapshot POSCAR_0k 0K_O_all.dat --out models"""
+)
 @click.option("--snapshot", "snapshots", nargs=2, type=(FILE, FILE), multiple=True, required=True,
               metavar="STRUCTURE TABLE", help="A structure and its spectra: column one energies "
               "from the conduction band minimum (eV), then a column for each oxygen in the "

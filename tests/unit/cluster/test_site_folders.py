@@ -65,6 +65,17 @@ def messages(folder: Path, level: str = "error", database: bool = False) -> str:
     return "\n".join(f"{f.where}: {f.message}" for f in report.findings if f.level == level)
 
 
+@pytest.fixture(autouse=True)
+def queue(tmp_path, monkeypatch) -> Path:
+    """An sbatch that takes every job: a real one whose controller is down waits for 18 s."""
+    program = tmp_path / "bin" / "sbatch"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'sbatch: Job 7 to start at 2026-11-21T12:00:00' >&2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return program
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_fireworks_renders_the_golden_job(case, tmp_path):
     folder = write_site(CASES[case], tmp_path / "site")
@@ -93,6 +104,16 @@ def test_a_site_folder_is_not_replaced_unasked(tmp_path):
     site_folder(tmp_path)
     with pytest.raises(ConfigError, match="--overwrite"):
         site_folder(tmp_path)
+
+
+def test_what_sbatch_says_of_the_job_is_told(tmp_path, queue):
+    folder = site_folder(tmp_path)
+    assert "Job 7 to start" in messages(folder, "ok")
+    queue.write_text(
+        "#!/bin/sh\n[ \"$1\" = --test-only ] && grep -q partition=test \"$2\" &&\n"
+        "echo 'allocation failure: Invalid partition name specified' >&2\nexit 1\n"
+    )
+    assert "queue: allocation failure: Invalid partition name" in messages(folder)
 
 
 @pytest.mark.parametrize(
