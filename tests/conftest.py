@@ -25,6 +25,35 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of faults that this run went through; rows added to $XASHPC_FAULT_TABLE if set.
+
+    Not beside the campaigns' tests: where other processes run these, this one loads no conftest of
+    theirs. Rows come with the tests' reports.
+    """
+    ended = [
+        report
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+    ]
+    rows = [row for report in ended for name, row in report.user_properties if name == "fault"]
+    # Processes of pytest-xdist come here too, with what they themselves have run.
+    if not rows or hasattr(terminalreporter.config, "workerinput"):
+        return
+    header = [
+        "| fault | real thing | lost | doubled | left for the doctor | doctor afterwards |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    terminalreporter.write_sep("=", "faults")
+    terminalreporter.write_line("\n".join(header + lines))
+    if os.environ.get("XASHPC_FAULT_TABLE"):
+        path = Path(os.environ["XASHPC_FAULT_TABLE"])
+        kept = path.read_text().splitlines() if path.exists() else []
+        path.write_text("\n".join([*(kept or header), *lines]) + "\n")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[..., Path]:
     """Path of a file in the shared reference data, or a skip that says how to enable the test."""

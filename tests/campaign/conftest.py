@@ -171,41 +171,12 @@ class Site:
 FAULTS: list[tuple[str, str, int, int, int, str]] = []
 
 
-# Where a row goes with a test's report: to the process that collects reports, if others run tests.
-FAULT = "fault"
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Rows that were recorded meanwhile go with the test's report."""
+    """Rows that were recorded meanwhile go with the test's report; see tests/conftest.py."""
     while FAULTS:
-        item.user_properties.append((FAULT, list(FAULTS.pop(0))))
+        item.user_properties.append(("fault", list(FAULTS.pop(0))))
     return (yield)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table of faults that this run went through; rows added to $XASHPC_FAULT_TABLE if set."""
-    ended = [
-        report
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", None) == "call"
-    ]
-    rows = [row for report in ended for name, row in report.user_properties if name == FAULT]
-    # Processes of pytest-xdist come here too, with what they themselves have run.
-    if not rows or hasattr(terminalreporter.config, "workerinput"):
-        return
-    header = [
-        "| fault | real thing | lost | doubled | left for the doctor | doctor afterwards |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    terminalreporter.write_sep("=", "faults")
-    terminalreporter.write_line("\n".join(header + lines))
-    if os.environ.get("XASHPC_FAULT_TABLE"):
-        path = Path(os.environ["XASHPC_FAULT_TABLE"])
-        kept = path.read_text().splitlines() if path.exists() else []
-        path.write_text("\n".join([*(kept or header), *lines]) + "\n")
 
 
 @pytest.fixture(scope="session")
