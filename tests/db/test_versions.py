@@ -16,9 +16,10 @@ import zarr
 from bson import json_util
 
 from xashpc.errors import DatasetError, DocumentError
+from xashpc.exporting.bundle import DOCUMENTS, METADATA
+from xashpc.exporting.bundle_reading import load_bundle
 from xashpc.flows.config import CampaignConfig
 from xashpc.flows.ledge_config import LedgeConfig
-from xashpc.importing.bundle import DOCUMENTS, METADATA, load_bundle
 from xashpc.storage.arrays import MANIFEST, open_dataset
 from xashpc.storage.blocks import checksum
 from xashpc.storage.integrity import alteration

@@ -15,22 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from xashpc.calculation import Result
-from xashpc.errors import ConfigError, DocumentError, SourceError, SpectrumError
+from xashpc.errors import ConfigError, DocumentError, SourceError
 from xashpc.exporting.bundle import METADATA
+from xashpc.exporting.lines import results_in, unaltered
 from xashpc.exporting.naming import file_name
 from xashpc.exporting.requests import REQUESTS
 from xashpc.exporting.xdi import read_xdi
 from xashpc.extras import require
-from xashpc.storage.integrity import checksum
 from xashpc.storage.migrations import upgraded
-from xashpc.storage.records import result_of
-from xashpc.storage.versions import is_later
 from xashpc.structures import Refusal
 
 #: Energies (eV) and intensities.
 Numbers = tuple[list[float], list[float]]
-# A request is a structure and some settings; a document has at most 16 MB (MongoDB limits).
-_MAX_BYTES = 100_000_000
 
 
 def load_exported(path: str) -> Iterator[Result | Refusal]:
@@ -65,20 +61,9 @@ def _read(folder: Path) -> Iterator[Result | Refusal]:
         names = ", ".join(name for name, _ in found)
         raise ConfigError(f"{folder} holds more than one export: {names}. Keep them apart")
     numbers = None if not found else _whole(folder / found[0][0], found[0][1])
-    with (folder / REQUESTS).open("rb") as stream:
-        for number in itertools.count(1):
-            if not (line := stream.readline(_MAX_BYTES)):
-                return
-            try:
-                request = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise SourceError(f"{folder / REQUESTS}, line {number}: {error}") from error
-            try:
-                yield _result(folder, request, numbers)
-            except (DocumentError, SpectrumError) as error:
-                code = "later-version" if is_later("spectrum", request) else "altered"
-                name = f"{REQUESTS}:{number}"
-                yield Refusal("export", folder.name, name, None, code, str(error))
+    yield from results_in(
+        folder / REQUESTS, "export", lambda request: _result(folder, request, numbers)
+    )
 
 
 def _result(folder: Path, request: Any, numbers: Mapping[str, Numbers] | None) -> Result:
@@ -104,14 +89,7 @@ def _result(folder: Path, request: Any, numbers: Mapping[str, Numbers] | None) -
         raise DocumentError(f"the spectrum of {document['_id'][:12]} is absent")
     spectrum = {"energy": pair[0], "intensity": pair[1], "unit": request["unit"]}
     document = upgraded("spectrum", {**document, "spectrum": spectrum})
-    result = result_of(document, {})
-    if result.calculation.key != document["_id"]:
-        raise DocumentError(
-            f"the request of {document['_id'][:12]} gives another key: it was altered"
-        )
-    if document["checksum"] != checksum(document):
-        raise DocumentError(f"the spectrum of {document['_id'][:12]} was altered")
-    return result
+    return unaltered(document, {})
 
 
 def _whole(

@@ -21,7 +21,7 @@ _KINDS = {
     "feff_tree": "xashpc.importing.feff_tree:load_feff_tree",
     "omnixas": "xashpc.importing.omnixas:load_omnixas",
     "reference": "xashpc.importing.reference:load_reference",
-    "bundle": "xashpc.importing.bundle:load_bundle",
+    "bundle": "xashpc.exporting.bundle_reading:load_bundle",
     "export": "xashpc.exporting.reading:load_exported",
 }
 

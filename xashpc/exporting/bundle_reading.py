@@ -5,24 +5,20 @@ Documents of earlier versions are brought up to date on the way; those of later 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xashpc.calculation import Result
-from xashpc.errors import ConfigError, DocumentError, SourceError
-from xashpc.storage.integrity import checksum
+from xashpc.errors import ConfigError, DocumentError
+from xashpc.exporting.bundle import DOCUMENTS, METADATA
+from xashpc.exporting.lines import results_in, unaltered
 from xashpc.storage.migrations import upgraded
-from xashpc.storage.records import result_of
-from xashpc.storage.versions import is_later
 from xashpc.structures import Refusal
 
-DOCUMENTS, METADATA = "documents.jsonl", "ro-crate-metadata.json"
 _FILE_ID = re.compile(r"[0-9a-f]{64}")
-# A raw file is at most some megabytes; a document at most 16 MB (MongoDB limits).
-_MAX_BYTES = 100_000_000
 
 
 def load_bundle(path: str) -> Iterator[Result | Refusal]:
@@ -41,24 +37,7 @@ def load_bundle(path: str) -> Iterator[Result | Refusal]:
     folder = Path(path)
     if not (folder / METADATA).is_file() or not (folder / DOCUMENTS).is_file():
         raise ConfigError(f"{folder} is no bundle: it lacks {METADATA} or {DOCUMENTS}")
-    return _read(folder)
-
-
-def _read(folder: Path) -> Iterator[Result | Refusal]:
-    with (folder / DOCUMENTS).open("rb") as stream:
-        number = 0
-        while line := stream.readline(_MAX_BYTES):
-            number += 1
-            try:
-                document = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise SourceError(f"{folder / DOCUMENTS}, line {number}: {error}") from error
-            try:
-                yield _result(folder, document)
-            except DocumentError as error:
-                name = f"{DOCUMENTS}:{number}"
-                code = "later-version" if is_later("spectrum", document) else "altered"
-                yield Refusal("bundle", folder.name, name, None, code, str(error))
+    return results_in(folder / DOCUMENTS, "bundle", partial(_result, folder))
 
 
 def _result(folder: Path, document: Any) -> Result:
@@ -80,11 +59,4 @@ def _result(folder: Path, document: Any) -> Result:
         if raw.is_symlink() or not raw.is_file() or raw.stat().st_size != entry.get("size"):
             raise DocumentError(f"the raw file {entry['file_id'][:12]} is absent or altered")
         files[str(entry.get("name"))] = raw.read_bytes()
-    result = result_of(document, files)
-    if result.calculation.key != document.get("_id"):
-        raise DocumentError(
-            f"the request of {str(document.get('_id'))[:12]} gives another key: it was altered"
-        )
-    if document.get("checksum") not in (None, checksum(document)):
-        raise DocumentError(f"the spectrum of {document['_id'][:12]} was altered")
-    return result
+    return unaltered(document, files)
