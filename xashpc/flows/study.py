@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from xashpc.disk import write_json, write_whole
 from xashpc.errors import ModelError, NotFoundError
 from xashpc.flows.study_config import StudyConfig
 from xashpc.flows.training import train_job
+from xashpc.reports.pictures import write_figure
 from xashpc.reports.study_plots import study_figure
 from xashpc.storage import Store
 from xashpc.training.network_run import open_rows
@@ -159,7 +159,4 @@ def collect_study(store: Store, config: StudyConfig, directory: Path) -> dict[st
 def _write(directory: Path, document: dict[str, Any]) -> None:
     write_json(directory / SUMMARY, document)
     write_whole(directory / TABLE, member_table(document["members"]).to_csv(index=False))
-    figure = study_figure(document)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
-    write_whole(directory / FIGURE, image.getvalue())
+    write_figure(study_figure(document), directory / FIGURE)

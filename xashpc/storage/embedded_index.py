@@ -206,11 +206,6 @@ def _write_quickly() -> None:
             indexes = plan.others + [
                 simple.index for simple in plan.simple if changed.intersection(simple.fields)
             ]
-            if not indexes:
-                return
-            # Another list for the same indexes: the next document's is the statement's again.
-            plain_delete(self, db, coll, doc, indexes, partials, recordid=recordid)
-            return
         plain_delete(self, db, coll, doc, indexes, partials, recordid=recordid)
 
     Storage._write_index_entries, Storage._maybe_mark_multikey = write, mark
